@@ -1,0 +1,149 @@
+"""What else is in a database beside tables and views? Sequences, functions, types, schemas, publications, as values.
+
+:mod:`truing.catalog.model` puts them together and exports all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from truing.catalog.parts import CatalogValue, Column, Constraint, Grant
+from truing.names import QualifiedName
+
+
+class OwnedBy(CatalogValue, frozen=True):
+    """The column that a sequence goes with.
+
+    Attributes:
+        table: the table.
+        column: the column.
+        identity: whether it is the column's identity rather than OWNED BY.
+    """
+
+    table: QualifiedName
+    column: str
+    identity: bool = False
+
+
+class Sequence(CatalogValue, frozen=True):
+    """A sequence's definition; how far it has counted is data."""
+
+    name: QualifiedName
+    type: str
+    start: int
+    increment: int
+    minimum: int
+    maximum: int
+    cache: int = 1
+    cycle: bool = False
+    persistence: Literal["permanent", "unlogged", "temporary"] = "permanent"
+    owned_by: OwnedBy | None = None
+    owner: str = ""
+    grants: tuple[Grant, ...] = ()
+    comment: str | None = None
+
+
+class Function(CatalogValue, frozen=True):
+    """A function, procedure, aggregate or window function.
+
+    Attributes:
+        name: its name.
+        arguments: ``pg_get_function_identity_arguments``; with the name, its identity.
+        kind: what it is.
+        definition: ``pg_get_functiondef``; empty for an aggregate, which has no such printer.
+        language: its language.
+        returns: its result type; None for a procedure.
+        security_definer: SECURITY DEFINER.
+        atomic: BEGIN ATOMIC or RETURN: the body is bound to objects, not kept as text.
+        owner: its owner.
+        grants: privileges, the owner's own included.
+        comment: its comment.
+    """
+
+    name: QualifiedName
+    arguments: str = ""
+    kind: Literal["function", "procedure", "aggregate", "window"] = "function"
+    definition: str = ""
+    language: str = ""
+    returns: str | None = None
+    security_definer: bool = False
+    atomic: bool = False
+    owner: str = ""
+    grants: tuple[Grant, ...] = ()
+    comment: str | None = None
+
+
+class UserType(CatalogValue, frozen=True):
+    """An enum, domain, composite or range type.
+
+    Attributes:
+        name: its name.
+        kind: what it is.
+        labels: of an enum, in their order.
+        base: the type under a domain, or the subtype of a range.
+        not_null, default, collation, constraints: of a domain.
+        columns: of a composite type.
+        owner, grants, comment: as everywhere.
+    """
+
+    name: QualifiedName
+    kind: Literal["enum", "domain", "composite", "range"]
+    labels: tuple[str, ...] = ()
+    base: str | None = None
+    not_null: bool = False
+    default: str | None = None
+    collation: QualifiedName | None = None
+    constraints: tuple[Constraint, ...] = ()
+    columns: tuple[Column, ...] = ()
+    owner: str = ""
+    grants: tuple[Grant, ...] = ()
+    comment: str | None = None
+
+
+class Extension(CatalogValue, frozen=True):
+    """An installed extension."""
+
+    name: str
+    schema: str
+    version: str
+
+
+class Schema(CatalogValue, frozen=True):
+    """A schema."""
+
+    name: str
+    owner: str = ""
+    grants: tuple[Grant, ...] = ()
+    comment: str | None = None
+
+
+class PublishedTable(CatalogValue, frozen=True):
+    """A table of a publication: its column list (empty for all columns) and row filter."""
+
+    table: QualifiedName
+    columns: tuple[str, ...] = ()
+    where: str | None = None
+
+
+class Publication(CatalogValue, frozen=True):
+    """A publication of logical replication.
+
+    Attributes:
+        name: its name.
+        owner: its owner.
+        all_tables: FOR ALL TABLES.
+        schemas: FOR TABLES IN SCHEMA.
+        tables: FOR TABLE.
+        operations: what it publishes: ``insert``, ``update``, ``delete``, ``truncate``.
+        via_root: publish_via_partition_root.
+        comment: its comment.
+    """
+
+    name: str
+    owner: str = ""
+    all_tables: bool = False
+    schemas: tuple[str, ...] = ()
+    tables: tuple[PublishedTable, ...] = ()
+    operations: tuple[str, ...] = ()
+    via_root: bool = False
+    comment: str | None = None
