@@ -1,0 +1,132 @@
+"""The options that commands share, each under one name everywhere, and what they mean once they are read.
+
+``@common`` gives a command the options that say *which project and database* and *how to answer*; the command gets
+one :class:`Invocation` instead of a dozen arguments.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from truing.config import Config, FailOn, database_url, load_config
+from truing.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from truing.report.console import Format
+    from truing.report.document import Document
+
+
+class Invocation:
+    """What a person asked for: the project, the database and the form of the answer."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self.alembic_name: str | None = options["alembic_name"]
+        self.x_arguments: tuple[str, ...] = options["x_arguments"]
+        self.output_format: Format = options["output_format"]
+        self.output: Path | None = options["output"]
+        self.exit_zero: bool = options["exit_zero"]
+        self.verbose: bool = options["verbose"]
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration file's content."""
+        return load_config(self._options["config"])
+
+    @cached_property
+    def database_url(self) -> str | None:
+        """The database a person named; None when the Alembic project decides."""
+        return database_url(self._options["database_url"], self.config)
+
+    def require_database_url(self) -> str:
+        """Return the database a person named.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if self.database_url is None:
+            raise UsageError(
+                "No database is named.", hint="Give --database-url, or set TRUING_DATABASE_URL or DATABASE_URL."
+            )
+        return self.database_url
+
+    @property
+    def alembic_config(self) -> Path | None:
+        """The Alembic project's file; None to look for it."""
+        option: Path | None = self._options["alembic_config"]
+        if option is None and self.config.alembic_config:
+            return self.config.folder / self.config.alembic_config
+        return option
+
+    @property
+    def fail_on(self) -> FailOn:
+        """The least severity that makes the command fail."""
+        return self._options["fail_on"] or self.config.fail_on
+
+    @cached_property
+    def log(self) -> Console:
+        """The console for progress and logs: standard error."""
+        from truing.report.console import console  # noqa: PLC0415 - rich is slow to load
+
+        return console(stderr=True)
+
+    def answer(self, document: Document) -> int:
+        """Write the document as asked for.
+
+        Returns:
+            The exit code.
+        """
+        from truing.report.console import write  # noqa: PLC0415 - rich is slow to load
+
+        write(document, self.output_format, self.output)
+        return 0 if self.exit_zero else document.exit_code
+
+
+_PATH = click.Path(dir_okay=False, path_type=Path)
+_OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
+    name: click.option(*flags, name, **attributes)
+    for name, flags, attributes in (
+        ("alembic_config", ("-c", "--alembic-config"), {"type": _PATH, "help": "Alembic's file, as `alembic -c`."}),
+        ("alembic_name", ("-n", "--name"), {"metavar": "NAME", "help": "Alembic's section in that file."}),
+        ("x_arguments", ("-x",), {"multiple": True, "metavar": "ARG", "help": "Given to env.py, as `alembic -x`."}),
+        ("database_url", ("--database-url",), {"metavar": "URL", "help": "Else TRUING_DATABASE_URL, DATABASE_URL."}),
+        ("config", ("--config",), {"type": _PATH, "help": "The file with [tool.truing]; else the nearest."}),
+        (
+            "output_format",
+            ("--output-format",),
+            {"type": click.Choice(["full", "concise", "json"]), "default": "full", "show_default": True},
+        ),
+        ("output", ("-o", "--output"), {"type": _PATH, "metavar": "FILE", "help": "Write the answer to a file."}),
+        (
+            "fail_on",
+            ("--fail-on",),
+            {"type": click.Choice(["info", "warning", "error", "never"]), "help": "Exit 1 from this severity on."},
+        ),
+        ("exit_zero", ("--exit-zero",), {"is_flag": True, "help": "Exit 0 also with findings."}),
+        ("verbose", ("--verbose",), {"is_flag": True, "help": "Show where a failure comes from."}),
+    )
+}
+
+
+def common(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the shared options; it is called with one :class:`Invocation` first, then its own arguments.
+
+    The command returns its exit code.
+    """
+
+    @functools.wraps(command)
+    def call(**options: Any) -> int:
+        shared = {name: options.pop(name) for name in _OPTIONS}
+        return command(Invocation(**shared), **options)
+
+    for option in reversed(_OPTIONS.values()):
+        call = option(call)
+    return call

@@ -1,0 +1,45 @@
+"""How can text from a database be shown without harm?
+
+Names, values and server messages are hostile: terminal escapes, carriage returns that overwrite a line, bidirectional
+marks that reorder it, a megabyte in one value. Text comes in; what goes out has one meaning on every terminal. Rich
+markup needs no escaping, since reporters only ever build :class:`rich.text.Text`, which does not read markup.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+LONGEST_CELL: Final = 120
+LONGEST_TEXT: Final = 4_000
+
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+"""Categories without a shape of their own. An NBSP is shown as ``\\xa0``: that is how a person finds it in their data."""
+
+
+def clean(text: str, *, multiline: bool = False, longest: int = LONGEST_TEXT) -> str:
+    """Make text from outside harmless and visible.
+
+    Args:
+        text: anything.
+        multiline: keep line breaks (statements, remedies); else they are shown as ``\\n``.
+        longest: characters to keep; the rest is counted.
+
+    Returns:
+        Text of printable characters and plain blanks.
+    """
+    kept = text if len(text) <= longest else text[:longest]
+    shown = "".join(_visible(character, multiline=multiline) for character in kept)
+    return shown if kept is text else f"{shown}... ({len(text):,} characters)"
+
+
+def _visible(character: str, *, multiline: bool) -> str:
+    if character == " " or (character == "\n" and multiline):
+        return character
+    if character == "\t" and multiline:
+        return "    "
+    if unicodedata.category(character) not in _UNSEEN:
+        return character
+    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character)
+    code = ord(character)
+    return named or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
