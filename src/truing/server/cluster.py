@@ -1,0 +1,415 @@
+"""How does one get a PostgreSQL server that is private, quick to start and never left behind?
+
+In: the programs to run and settings. Out: a running server in its own temporary folder, reached through a Unix socket
+(or, when asked, through loopback TCP). It works for any user, root included, whose servers run as ``nobody``. It ends
+with its owner: on leaving the context, at the interpreter's exit, and by a watchdog process however the owner dies.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from truing.errors import ServerError
+from truing.server import address, watchdog
+from truing.server.account import Account, reachable
+from truing.server.binaries import Binaries, find
+from truing.versions import PostgresVersion
+
+Setting = str | int | float | bool
+"""The value of a server setting."""
+
+SUPERUSER: Final = "postgres"
+_SOCKET_PORT: Final = 5432
+_LONGEST_SOCKET_PATH: Final = 103  # macOS; Linux takes 107 bytes
+_LOG_LINES: Final = 15
+_STOP_SIGNALS: Final = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+
+# A crash of the machine may cost these clusters their data, a crash of the server may not: commits are still written
+# to the operating system, so that `stop("immediate")` and recovery behave as in production.
+_NOT_DURABLE: Final[dict[str, Setting]] = {"fsync": False, "full_page_writes": False}
+
+
+class Cluster:
+    """A private PostgreSQL server.
+
+    Used as a context manager it runs inside the ``with`` block and is gone after it. It can be stopped and started
+    in between, which keeps its data.
+    """
+
+    def __init__(
+        self,
+        binaries: Binaries | None = None,
+        *,
+        settings: Mapping[str, Setting] | None = None,
+        durable: bool = False,
+        autovacuum: bool = True,
+        tcp: bool = False,
+        start_timeout: float = 60.0,
+    ) -> None:
+        """Describe a cluster; nothing happens before :meth:`start`.
+
+        Args:
+            binaries: the installation to run; None takes what :func:`truing.server.find` finds.
+            settings: server settings, which go before the ones this class chooses.
+            durable: whether commits must survive a crash of the machine (``fsync`` on); benchmarks want that.
+            autovacuum: whether autovacuum runs.
+            tcp: whether the server listens on 127.0.0.1 as well, on a free port and with a password.
+            start_timeout: how many seconds initdb and the start may each take.
+        """
+        self.binaries = find() if binaries is None else binaries
+        self._settings: dict[str, Setting] = {
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "autovacuum": autovacuum,
+            **({} if durable else _NOT_DURABLE),
+            **(settings or {}),
+        }
+        self._tcp = tcp
+        self._patience = start_timeout
+        self._account = Account.current()
+        self._folder: Path | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
+        self._pipe: int | None = None
+        self._owner = os.getpid()
+        self._password = secrets.token_urlsafe(18) if tcp else ""
+        self._port = _SOCKET_PORT
+
+    # What it is
+
+    @property
+    def version(self) -> PostgresVersion:
+        """The version of the server's programs."""
+        return self.binaries.version
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds everything of this cluster.
+
+        Raises:
+            ServerError: the cluster was never started, or is closed.
+        """
+        if self._folder is None:
+            raise ServerError("The private PostgreSQL server is not there: it was never started, or is closed.")
+        return self._folder
+
+    @property
+    def socket_dir(self) -> Path:
+        """The folder of the Unix socket; only the server's user (and root) can enter it."""
+        return self.folder / "s"
+
+    @property
+    def data_dir(self) -> Path:
+        """The data directory."""
+        return self.folder / "data"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the running server, None when it does not run."""
+        return self._server.pid if self._server is not None and self._server.poll() is None else None
+
+    @property
+    def log(self) -> str:
+        """What the server and initdb have said so far."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    def url(self, database: str = "postgres", user: str = SUPERUSER) -> str:
+        """The address of a database, in the form that psycopg, asyncpg and SQLAlchemy accept.
+
+        Args:
+            database: its name, whatever it holds.
+            user: the role to connect as; roles other than the superuser need no password either.
+        """
+        return address.socket_url(str(self.socket_dir), self._port, database, user)
+
+    def tcp_url(self, database: str = "postgres") -> str:
+        """The address of a database through TCP, for the superuser.
+
+        Raises:
+            ServerError: the cluster was not made with ``tcp=True``.
+        """
+        if not self._tcp:
+            raise ServerError("This private server does not listen on TCP.", hint="Make it with Cluster(tcp=True).")
+        return address.tcp_url("127.0.0.1", self._port, database, SUPERUSER, self._password)
+
+    def dsn(self, database: str = "postgres", user: str = SUPERUSER) -> str:
+        """The address of a database as a libpq conninfo string."""
+        from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - psycopg only where a connection is meant
+
+        return make_conninfo(host=str(self.socket_dir), port=self._port, dbname=database, user=user)
+
+    # What it does
+
+    def start(self) -> None:
+        """Start the server; the first time, make its folder and its data first. No effect while it runs.
+
+        Raises:
+            ServerError: it does not come up; the end of its log is in the message.
+        """
+        if self.pid is not None:
+            return
+        new = self._folder is None
+        try:
+            if new:
+                self._create()
+            self._forget_server()
+            self._start_server()
+        except BaseException:
+            if new:
+                self.close()
+            raise
+
+    def stop(self, mode: Literal["fast", "immediate"] = "fast", *, timeout: float = 60.0) -> None:
+        """Stop the server and keep its data. No effect when it does not run.
+
+        Args:
+            mode: ``fast`` ends the sessions and writes a checkpoint, ``immediate`` is a crash of the server.
+            timeout: how long to wait before the server is killed.
+        """
+        if self._server is not None and self._server.poll() is None:
+            self._server.send_signal(_STOP_SIGNALS[mode])
+            try:
+                self._server.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self._server.kill()
+                self._server.wait()
+        self._forget_server()
+
+    def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop the server and start it again, with the data it had."""
+        self.stop(mode)
+        self.start()
+
+    def close(self) -> None:
+        """Stop the server and remove everything of it. No effect the second time, nor in a forked child."""
+        if os.getpid() != self._owner:
+            return
+        atexit.unregister(self.close)
+        folder, self._folder = self._folder, None
+        # Nothing of the data is kept, so that a checkpoint would be wasted time.
+        self.stop("immediate")
+        guard, self._watchdog = self._watchdog, None
+        self._close_pipe()
+        if guard is not None:
+            try:
+                guard.wait(20)
+            except subprocess.TimeoutExpired:
+                guard.kill()
+                guard.wait()
+        if folder is not None:
+            # The watchdog has done it, unless somebody killed the watchdog.
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._folder is None else "stopped" if self.pid is None else f"running, pid {self.pid}"
+        return f"<Cluster {self.version} {state}>"
+
+    # How it does it
+
+    def _create(self) -> None:
+        self._folder = _make_folder(self._account)
+        self._watch()
+        atexit.register(self.close)
+        self.binaries = reachable(self.binaries, self._account, self.folder)
+        for private in (self.data_dir, self.socket_dir):
+            private.mkdir(mode=0o700)
+            self._account.give(private)
+        for locale in ("C.UTF-8", "C"):
+            if self._initdb(locale):
+                break
+        else:
+            raise self._failure("initdb could not make a data directory.")
+        self._write_configuration()
+
+    def _watch(self) -> None:
+        """Start the watchdog, before there is anything that would have to be cleaned up."""
+        self._close_pipe()
+        end, self._pipe = os.pipe()  # neither end is inherited by programs that anybody starts
+        self._watchdog = subprocess.Popen(
+            [sys.executable, "-I", "-S", watchdog.__file__, str(self.folder), str(os.getpid())],
+            stdin=end,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            # A Ctrl-C at the terminal goes to every process of our group; the watchdog must see the end of ours.
+            start_new_session=True,
+        )
+        os.close(end)
+
+    def _close_pipe(self) -> None:
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            os.close(pipe)
+
+    def _spawn(self, arguments: list[str]) -> subprocess.Popen[bytes]:
+        """Start a program of PostgreSQL, known to the watchdog before it runs.
+
+        The shell writes its process id, which becomes that of the program, into the watchdog's pipe and only then turns
+        into the program. So there is no moment at which we could be killed and leave a program that nobody knows of;
+        until then the shell itself holds the pipe open.
+        """
+        if self._watchdog is None or self._watchdog.poll() is not None:
+            self._watch()
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+        environment |= {"LC_ALL": "C", "TZ": "UTC"}
+        try:
+            with (self.folder / "log").open("ab") as log:
+                return subprocess.Popen(
+                    ["/bin/sh", "-c", 'echo $$; exec "$@" >&2', "sh", *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._pipe,
+                    stderr=log,
+                    cwd="/",
+                    env=environment,
+                    start_new_session=True,
+                    **self._account.spawn,
+                )
+        except OSError as error:
+            raise self._failure(f"{arguments[0]} could not be run: {error}.") from error
+
+    def _ended(self, process: subprocess.Popen[bytes]) -> None:
+        """Tell the watchdog that a process id is free again, and may become somebody else's."""
+        if self._pipe is not None:
+            with suppress(BrokenPipeError):
+                os.write(self._pipe, b"-%d\n" % process.pid)
+
+    def _initdb(self, locale: str) -> bool:
+        arguments = [
+            *(self.binaries.program("initdb"), "-D", str(self.data_dir), "-U", SUPERUSER),
+            *("-E", "UTF8", f"--locale={locale}", "--no-sync", "--no-instructions"),
+            *("--auth-local=trust", "--auth-host=scram-sha-256"),
+        ]
+        if self._password:
+            secret = self.folder / "password"
+            secret.touch(mode=0o600)
+            secret.write_text(self._password)
+            self._account.give(secret)
+            arguments.append(f"--pwfile={secret}")
+        process = self._spawn(arguments)
+        try:
+            return process.wait(self._patience) == 0
+        except subprocess.TimeoutExpired:
+            raise self._failure(f"initdb has not finished in {self._patience:g} s.") from None
+        finally:
+            process.kill()
+            process.wait()
+            self._ended(process)
+
+    def _write_configuration(self) -> None:
+        """Write our settings into a file of their own.
+
+        Not on the command line, where they would go before ``ALTER SYSTEM``; and not below the data directory, which is
+        another user's when we are root.
+        """
+        settings = {
+            "listen_addresses": "127.0.0.1" if self._tcp else "",
+            "unix_socket_directories": str(self.socket_dir),
+            **self._settings,
+        }
+        lines = [f"include {_setting(str(self.data_dir / 'postgresql.conf'))}"]
+        lines += [f"{name} = {_setting(value)}" for name, value in settings.items()]
+        (self.folder / "truing.conf").write_text("\n".join(lines) + "\n")
+        (self.folder / "truing.conf").chmod(0o644)
+
+    def _start_server(self) -> None:
+        arguments = [
+            self.binaries.program("postgres"),
+            *("-D", str(self.data_dir), "-c", f"config_file={self.folder / 'truing.conf'}"),
+            *("-c", f"hba_file={self.data_dir / 'pg_hba.conf'}", "-c", f"ident_file={self.data_dir / 'pg_ident.conf'}"),
+        ]
+        for attempt in range(5 if self._tcp else 1):
+            if self._tcp and (attempt or self._port == _SOCKET_PORT):
+                # Another process may take the port between this look and the start; then another one is tried. A
+                # restart tries the port it had, so that addresses stay what they were.
+                self._port = _free_port()
+            self._server = self._spawn([*arguments, "-c", f"port={self._port}"])
+            if self._wait_until_ready(self._server):
+                return
+            self._forget_server()
+        raise self._failure("The server ended while it was starting.")
+
+    def _wait_until_ready(self, server: subprocess.Popen[bytes]) -> bool:
+        """Wait as pg_ctl does: for the status line of ``postmaster.pid``."""
+        deadline = time.monotonic() + self._patience
+        status = self.data_dir / "postmaster.pid"
+        while time.monotonic() < deadline:
+            with suppress(OSError, IndexError):
+                lines = status.read_text().splitlines()
+                # The first line is the process id, the eighth the status (src/include/utils/pidfile.h).
+                if lines[0] == str(server.pid) and lines[7:8] and lines[7].strip() == "ready":
+                    return True
+            if server.poll() is not None:
+                return False
+            time.sleep(0.01)
+        self.stop("immediate")
+        raise self._failure(f"The server was not ready after {self._patience:g} s.")
+
+    def _forget_server(self) -> None:
+        if self._server is not None:
+            self._ended(self._server)
+            self._server = None
+
+    def _failure(self, message: str) -> ServerError:
+        """Make an error that shows the end of the log, which is removed with the folder."""
+        log = ""
+        with suppress(OSError, ServerError):
+            log = "".join(f"\n    {line}" for line in self.log.splitlines()[-_LOG_LINES:])
+        return ServerError(f"{message}{log and ' The end of its log:'}{log}", binaries=self.binaries)
+
+
+def _setting(value: Setting) -> str:
+    """Spell a value for postgresql.conf (documentation: "Parameter Names and Values")."""
+    text = ("on" if value else "off") if isinstance(value, bool) else str(value)
+    return "'" + text.replace("\\", "\\\\").replace("'", "''").replace("\n", "\\n") + "'"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _make_folder(account: Account) -> Path:
+    """Make the cluster's folder where the socket's path is short enough and the account can reach it."""
+    longest = len("/truing-12345678/s/.s.PGSQL.65535")
+    refused = []
+    for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - mkdtemp makes it private
+        if len(os.fsencode(parent)) + longest > _LONGEST_SOCKET_PATH:
+            refused.append(f"{parent} (too long for the path of a Unix socket)")
+            continue
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="truing-", dir=parent))
+        except OSError as error:
+            refused.append(f"{parent} ({error.strerror})")
+            continue
+        # The folder stays ours, so that another process of `nobody` cannot replace what is in it; the account only
+        # passes through it, into the two folders that are its own.
+        folder.chmod(0o711 if account.dropped else 0o700)
+        if account.can(("-x", folder)):
+            return folder
+        folder.rmdir()
+        refused.append(f"{parent} (closed to user {account.uid}, which the server runs as)")
+    raise ServerError(f"No temporary folder can be used: {'; '.join(refused)}.", hint="Set TMPDIR to a usable folder.")
