@@ -44,7 +44,7 @@ class Profile(Base):
         CheckConstraint("tenant_id IS NOT NULL OR email IS NOT NULL", name="reachable"),
         CheckConstraint("email IS NULL OR POSITION('@' IN email) > 1", name="email"),
         Index(None, "email"),
-        Index("idx_profiles_tenant_role", "tenant_id", "role"),
+        Index("idx_profiles_role", "role", postgresql_where=text("tenant_id IS NOT NULL")),
         {"comment": "Application users. auth.users holds their credentials."},
     )
 

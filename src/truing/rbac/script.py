@@ -1,0 +1,61 @@
+"""How are the RBAC revisions run from Python? On a connection or a URL, with Alembic, without any file of the person's.
+
+In: where the database is, and a revision. Out: the database at that revision.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+LEGACY: Final = "rbac_legacy_baseline"
+"""The revision of the database as teams have it."""
+
+HEAD: Final = "rbac@head"
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+VERSIONS: Final = MIGRATIONS / "versions"
+"""The folder for somebody's ``version_locations``."""
+
+
+def configuration(connection: Connection | None = None, *, url: str = "", schema: str = "") -> Config:
+    """Make Alembic's configuration for the branch.
+
+    Args:
+        connection: used as it is, and left open; must be outside a transaction.
+        url: the database, where there is no connection.
+        schema: where the tables live; empty for the search path's first.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    if url:
+        # A password may hold a percent sign, which ini files interpolate.
+        config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    if connection is not None:
+        config.attributes["connection"] = connection
+    config.attributes["schema"] = schema
+    return config
+
+
+def upgrade(connection: Connection, revision: str = HEAD, *, schema: str = "") -> None:
+    """Bring a database up to a revision of the branch."""
+    command.upgrade(configuration(connection, schema=schema), revision)
+
+
+def downgrade(connection: Connection, revision: str, *, schema: str = "") -> None:
+    """Bring a database down to a revision of the branch."""
+    command.downgrade(configuration(connection, schema=schema), revision)
+
+
+def current(connection: Connection) -> tuple[str, ...]:
+    """Return the revisions of this branch that the database is stamped with; empty where it is not."""
+    known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+    heads = MigrationContext.configure(connection).get_current_heads()
+    return tuple(head for head in heads if head in known)
