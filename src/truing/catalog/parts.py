@@ -80,9 +80,7 @@ class Column(CatalogValue, frozen=True):
     local: bool = True
 
 
-ConstraintKind: TypeAlias = Literal[
-    "primary-key", "unique", "check", "foreign-key", "exclusion", "not-null", "constraint-trigger"
-]
+ConstraintKind: TypeAlias = Literal["primary-key", "unique", "check", "foreign-key", "exclusion", "not-null"]
 
 
 class Constraint(CatalogValue, frozen=True):

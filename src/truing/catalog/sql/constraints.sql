@@ -1,0 +1,57 @@
+-- One row is one constraint of a table (relation) or of a domain (type). Constraint triggers are read as triggers.
+-- Columns that only newer servers have are taken from the row as JSON, so that one query serves every major.
+SELECT
+    con.oid AS constraint_oid,
+    coalesce(nullif(con.conrelid, 0), con.contypid) AS relation,
+    con.conname AS name,
+    CASE con.contype
+        WHEN 'p' THEN 'primary-key' WHEN 'u' THEN 'unique' WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign-key'
+        WHEN 'x' THEN 'exclusion' WHEN 'n' THEN 'not-null'
+    END AS kind,
+    pg_get_constraintdef(con.oid) AS definition,
+    (
+        SELECT coalesce(json_agg(a.attname ORDER BY CASE WHEN con.contype = 'c' THEN k.number ELSE k.place END), '[]')
+        FROM unnest(con.conkey) WITH ORDINALITY AS k (number, place)
+        JOIN pg_attribute AS a ON a.attrelid = con.conrelid AND a.attnum = k.number
+    ) AS columns,
+    CASE WHEN con.contype = 'c' THEN pg_get_expr(con.conbin, con.conrelid) END AS expression,
+    con.convalidated AS validated,
+    coalesce((to_jsonb(con) ->> 'conenforced')::boolean, true) AS enforced,
+    con.condeferrable AS deferrable,
+    con.condeferred AS initially_deferred,
+    -- connoinherit is true for keys as well, where nobody can choose it.
+    con.connoinherit AND con.contype IN ('c', 'n') AS no_inherit,
+    con.coninhcount > 0 OR con.conparentid <> 0 AS inherited,
+    con.conislocal AS local,
+    CASE WHEN con.contype = 'f' THEN json_build_object('schema', fn.nspname, 'name', f.relname) END AS "references",
+    (
+        SELECT coalesce(json_agg(a.attname ORDER BY k.place), '[]')
+        FROM unnest(con.confkey) WITH ORDINALITY AS k (number, place)
+        JOIN pg_attribute AS a ON a.attrelid = con.confrelid AND a.attnum = k.number
+    ) AS referenced_columns,
+    CASE con.confdeltype
+        WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'
+        ELSE 'NO ACTION'
+    END AS on_delete,
+    CASE con.confupdtype
+        WHEN 'r' THEN 'RESTRICT' WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'
+        ELSE 'NO ACTION'
+    END AS on_update,
+    (
+        SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]')
+        FROM jsonb_array_elements_text(nullif(to_jsonb(con) -> 'confdelsetcols', 'null')) AS k (number)
+        JOIN pg_attribute AS a ON a.attrelid = con.conrelid AND a.attnum = k.number::smallint
+    ) AS on_delete_columns,
+    con.confmatchtype = 'f' AS match_full,
+    CASE WHEN con.contype IN ('p', 'u', 'x') THEN i.relname END AS index,
+    EXISTS (
+        SELECT FROM pg_trigger AS t WHERE t.tgconstraint = con.oid AND t.tgisinternal AND t.tgenabled = 'D'
+    ) AS triggers_disabled,
+    obj_description(con.oid, 'pg_constraint') AS comment
+FROM pg_constraint AS con
+LEFT JOIN pg_class AS f ON f.oid = con.confrelid
+LEFT JOIN pg_namespace AS fn ON fn.oid = f.relnamespace
+LEFT JOIN pg_class AS i ON i.oid = con.conindid
+WHERE con.contype <> 't'
+    AND ((con.conrelid <> 0 AND con.conrelid = ANY (%(relations)s::oid[]))
+        OR (con.contypid <> 0 AND con.contypid = ANY (%(types)s::oid[])))
