@@ -91,8 +91,7 @@ def _scope_the_sidebar() -> None:
         on_insert="NEW.tenant_id IS NULL",
     )
     op.add_check_online("sidebar_features", "ck_sidebar_features_scope", "NOT (is_global AND tenant_id IS NOT NULL)")
-    for statement in POLICIES_BY_SCOPE:
-        op.execute(statement)
+    op.execute_online("sidebar_features", POLICIES_BY_SCOPE)
     op.create_index_online("idx_sidebar_features_tenant_id", "sidebar_features", ["tenant_id"])
     op.add_foreign_key_online(
         "sidebar_features",
@@ -123,8 +122,8 @@ def _unscope_the_sidebar() -> None:
     """Let NULL mean global again, but not for the items of tenants that were deleted meanwhile: they stay hidden."""
     op.drop_foreign_key_online("sidebar_features", "fk_sidebar_features_tenant")
     op.drop_index_online("idx_sidebar_features_tenant_id", "sidebar_features")
-    op.execute(f"UPDATE sidebar_features SET tenant_id = '{NIL}' WHERE tenant_id IS NULL AND NOT is_global")
-    for statement in POLICIES_BY_NULL:
-        op.execute(statement)
+    # A sidebar is small, so both in one transaction: at no moment does a private item look like everybody's.
+    hide = f"UPDATE sidebar_features SET tenant_id = '{NIL}' WHERE tenant_id IS NULL AND NOT is_global"
+    op.execute_online("sidebar_features", [hide, *POLICIES_BY_NULL])
     op.drop_check_online("sidebar_features", "ck_sidebar_features_scope")
     op.drop_column_online("sidebar_features", "is_global")
