@@ -1,7 +1,7 @@
 """Real PostgreSQL servers for tests: `cluster`, `database`, `connect`.
 
 One private server for each major and test process (each xdist worker has its own: starting one takes half a second). Which
-majors: `--pg 15,18`, `--pg all`, or the environment variable TRUING_TEST_PG; by default the newest that is found. A test
+majors: `--pg 15,18`, `--pg all`, or the environment variable TRUING_TEST_PG; by default the one that truing itself would start. A test
 that needs a major says so: `@pytest.mark.pg(">=16")`.
 """
 
@@ -20,7 +20,7 @@ from psycopg import sql
 
 from truing.errors import ServerError
 from truing.names import ident
-from truing.server import Binaries, Cluster, Scratch, ScratchDatabase, available
+from truing.server import Binaries, Cluster, Scratch, ScratchDatabase, available, find
 from truing.versions import OLDEST_SUPPORTED, PostgresVersion
 
 # What several tests need and no test can set on a running server.
@@ -167,7 +167,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[CHOSEN] = _choose(config.getoption("--pg") or os.environ.get("TRUING_TEST_PG") or "")
+    try:
+        config.stash[CHOSEN] = _choose(config.getoption("--pg") or os.environ.get("TRUING_TEST_PG") or "")
+    except ServerError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -195,19 +198,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _choose(asked: str) -> tuple[Binaries, ...]:
-    newest: dict[int, Binaries] = {}
-    for binaries in available():
-        if binaries.version.major >= OLDEST_SUPPORTED:
-            newest.setdefault(binaries.version.major, binaries)
-    if asked == "all":
-        return tuple(newest.values())
+    majors = sorted(
+        {each.version.major for each in available() if each.version.major >= OLDEST_SUPPORTED}, reverse=True
+    )
     if not asked:
-        return tuple(newest.values())[:1]
-    majors = [int(major) for major in asked.split(",")]
-    missing = [str(major) for major in majors if major not in newest]
+        return (find(),) if majors else ()
+    wanted = majors if asked == "all" else [int(major) for major in asked.split(",")]
+    missing = [str(major) for major in wanted if major not in majors]
     if missing:
-        raise pytest.UsageError(f"--pg: no PostgreSQL {', '.join(missing)} was found (there is {sorted(newest)})")
-    return tuple(newest[major] for major in majors)
+        raise pytest.UsageError(f"--pg: no PostgreSQL {', '.join(missing)} was found, there is {majors}")
+    return tuple(find(major) for major in wanted)
 
 
 def _satisfies(major: int, condition: str) -> bool:

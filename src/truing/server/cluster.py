@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,7 +24,7 @@ from typing import Final, Literal, Self
 
 from truing.errors import ServerError
 from truing.server import address, watchdog
-from truing.server.account import Account, reachable
+from truing.server.account import Account, make_folder, reachable
 from truing.server.binaries import Binaries, find
 from truing.versions import PostgresVersion
 
@@ -34,7 +33,6 @@ Setting = str | int | float | bool
 
 SUPERUSER: Final = "postgres"
 _SOCKET_PORT: Final = 5432
-_LONGEST_SOCKET_PATH: Final = 103  # macOS; Linux takes 107 bytes
 _LOG_LINES: Final = 15
 _STOP_SIGNALS: Final = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
@@ -71,6 +69,7 @@ class Cluster:
             start_timeout: how many seconds initdb and the start may each take.
         """
         self.binaries = find() if binaries is None else binaries
+        self._programs = self.binaries
         self._settings: dict[str, Setting] = {
             "timezone": "UTC",
             "log_timezone": "UTC",
@@ -230,10 +229,10 @@ class Cluster:
     # How it does it
 
     def _create(self) -> None:
-        self._folder = _make_folder(self._account)
+        self._folder = make_folder(self._account)
         self._watch()
         atexit.register(self.close)
-        self.binaries = reachable(self.binaries, self._account, self.folder)
+        self._programs = reachable(self.binaries, self._account, self.folder)
         for private in (self.data_dir, self.socket_dir):
             private.mkdir(mode=0o700)
             self._account.give(private)
@@ -298,12 +297,12 @@ class Cluster:
 
     def _initdb(self, locale: str) -> bool:
         arguments = [
-            *(self.binaries.program("initdb"), "-D", str(self.data_dir), "-U", SUPERUSER),
+            *(self._programs.program("initdb"), "-D", str(self.data_dir), "-U", SUPERUSER),
             *("-E", "UTF8", f"--locale={locale}", "--no-sync", "--no-instructions"),
             *("--auth-local=trust", "--auth-host=scram-sha-256"),
         ]
+        secret = self.folder / "password"
         if self._password:
-            secret = self.folder / "password"
             secret.touch(mode=0o600)
             secret.write_text(self._password)
             self._account.give(secret)
@@ -317,6 +316,7 @@ class Cluster:
             process.kill()
             process.wait()
             self._ended(process)
+            secret.unlink(missing_ok=True)
 
     def _write_configuration(self) -> None:
         """Write our settings into a file of their own.
@@ -336,7 +336,7 @@ class Cluster:
 
     def _start_server(self) -> None:
         arguments = [
-            self.binaries.program("postgres"),
+            self._programs.program("postgres"),
             *("-D", str(self.data_dir), "-c", f"config_file={self.folder / 'truing.conf'}"),
             *("-c", f"hba_file={self.data_dir / 'pg_hba.conf'}", "-c", f"ident_file={self.data_dir / 'pg_ident.conf'}"),
         ]
@@ -390,26 +390,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _make_folder(account: Account) -> Path:
-    """Make the cluster's folder where the socket's path is short enough and the account can reach it."""
-    longest = len("/truing-12345678/s/.s.PGSQL.65535")
-    refused = []
-    for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - mkdtemp makes it private
-        if len(os.fsencode(parent)) + longest > _LONGEST_SOCKET_PATH:
-            refused.append(f"{parent} (too long for the path of a Unix socket)")
-            continue
-        try:
-            folder = Path(tempfile.mkdtemp(prefix="truing-", dir=parent))
-        except OSError as error:
-            refused.append(f"{parent} ({error.strerror})")
-            continue
-        # The folder stays ours, so that another process of `nobody` cannot replace what is in it; the account only
-        # passes through it, into the two folders that are its own.
-        folder.chmod(0o711 if account.dropped else 0o700)
-        if account.can(("-x", folder)):
-            return folder
-        folder.rmdir()
-        refused.append(f"{parent} (closed to user {account.uid}, which the server runs as)")
-    raise ServerError(f"No temporary folder can be used: {'; '.join(refused)}.", hint="Set TMPDIR to a usable folder.")

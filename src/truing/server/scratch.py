@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from truing.errors import ConnectionFailedError, ServerError
-from truing.names import ident
+from truing.names import MAX_IDENTIFIER_BYTES, ident
 from truing.server import address
 from truing.server.cluster import Cluster
 
@@ -50,8 +50,12 @@ class Scratch:
         Args:
             server: a running cluster, or the URL of a database on a server (``--scratch-url``), which is only connected
                 to in order to create and drop others.
+
+        Raises:
+            UsageError: the URL is not that of a PostgreSQL database.
         """
         self._url = server.url() if isinstance(server, Cluster) else server
+        address.libpq_url(self._url)  # refuse what is no URL now, not at the first use
         self._made: dict[str, ScratchDatabase] = {}
 
     def create(self, name: str | None = None, template: str | None = None) -> ScratchDatabase:
@@ -67,8 +71,12 @@ class Scratch:
         """
         # Process id and chance: several runs may share one server given by URL.
         name = name or f"truing_{os.getpid()}_{secrets.token_hex(4)}"
+        if len(name.encode()) > MAX_IDENTIFIER_BYTES:
+            # The server would cut it, and we would lose sight of the database.
+            raise ServerError(f"The name {ident(name)} is longer than {MAX_IDENTIFIER_BYTES} bytes.", database=name)
         # template0 is free of whatever a site has put into template1, and nobody can be connected to it.
-        self._execute(f"CREATE DATABASE {ident(name)} TEMPLATE {ident(template or 'template0')}", name)
+        source = f"TEMPLATE {ident(template)}" if template else "TEMPLATE template0 ENCODING 'UTF8'"
+        self._execute(f"CREATE DATABASE {ident(name)} {source}", name)
         self._made[name] = ScratchDatabase(name, address.with_database(self._url, name))
         return self._made[name]
 
