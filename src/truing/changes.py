@@ -98,6 +98,10 @@ class AddColumn(Change, frozen=True):
     type: str
     nullable: bool = True
     default: str | None = None
+    value: str | None = None
+    """What existing rows get, an SQL expression over them; for online operations."""
+    on_insert: str | None = None
+    """What rows get that the application inserts without it meanwhile, over ``NEW``; for online operations."""
 
 
 class DropColumn(Change, frozen=True):
@@ -133,11 +137,30 @@ class AlterColumnType(Change, frozen=True):
     dirty: Dirty | None = None
 
 
+class RevertColumnType(Change, frozen=True):
+    """An online type change is taken back: the column is again what it was, originals included."""
+
+    column: str
+
+
+class ContractColumnType(Change, frozen=True):
+    """What an online type change kept for its way back is reduced to the few originals that are needed."""
+
+    column: str
+
+
+class RestoreColumnType(Change, frozen=True):
+    """The old column of a contracted type change is made again, so that it can be taken back."""
+
+    column: str
+
+
 class SetNotNull(Change, frozen=True):
-    """A column may no longer hold NULL."""
+    """A column may no longer hold NULL. ``value``: what NULLs become, an SQL expression over the row."""
 
     column: str
     dirty: Dirty | None = None
+    value: str | None = None
 
 
 class DropNotNull(Change, frozen=True):
@@ -244,6 +267,9 @@ AnyChange: TypeAlias = (
     | DropColumn
     | RenameColumn
     | AlterColumnType
+    | RevertColumnType
+    | ContractColumnType
+    | RestoreColumnType
     | SetNotNull
     | DropNotNull
     | SetDefault

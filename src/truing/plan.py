@@ -21,10 +21,12 @@ class Locked(msgspec.Struct, frozen=True, tag="locked", tag_field="run"):
     Attributes:
         locks: what is locked, in the order to take it (parents first).
         statements: run together in one round trip.
+        prelude: statements that lock what ``LOCK TABLE`` cannot, before the locks.
     """
 
     locks: tuple[TableLock, ...]
     statements: tuple[str, ...]
+    prelude: tuple[str, ...] = ()
 
 
 class Plain(msgspec.Struct, frozen=True, tag="plain", tag_field="run"):

@@ -1,0 +1,197 @@
+"""A strong lock without a long queue: the two-stage lock, its retries, and the report of who is in the way.
+
+Stage one takes SHARE UPDATE EXCLUSIVE with patience: it keeps nobody from reading or writing, makes an autovacuum
+yield, and keeps rival DDL out. Stage two asks for the strong lock for at most ``lock_timeout_ms``; whoever queued
+behind it has waited no longer than that. Both and the statements are one transaction, the second part one round trip.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+import psycopg
+
+from truing.errors import LockBudgetExceededError
+from truing.locks import LockMode, TableLock
+from truing.names import QualifiedName, literal
+from truing.online.settings import OnlineSettings
+
+RETRIABLE: Final = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.QueryCanceled,
+)
+_CHILD_TIMEOUT_MS: Final = 20
+"""Locks after the first are asked for shorter, for the first is held meanwhile (parents before children)."""
+_DUTY: Final = 20
+"""Pause at least this many lock timeouts between tries, so that writers queue at most a twentieth of the time."""
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """A try that failed: its number from 1, the pause before the next one in seconds, and who was in the way."""
+
+    number: int
+    pause_s: float
+    blockers: tuple[str, ...]
+
+
+def run_locked(
+    connection: psycopg.Connection[Any],
+    locks: tuple[TableLock, ...],
+    statements: tuple[str, ...],
+    settings: OnlineSettings,
+    *,
+    prelude: tuple[str, ...] = (),
+    on_attempt: Callable[[Attempt], None],
+    point: Callable[[str], None],
+) -> float:
+    """Run statements in one transaction under strong locks.
+
+    Args:
+        connection: in autocommit mode, outside a transaction.
+        locks: what to lock, parents first.
+        statements: metadata-only; the journal's entry goes last.
+        settings: the limits.
+        prelude: statements that take locks which ``LOCK TABLE`` cannot, before the others.
+        on_attempt: told of every try that failed.
+        point: fault injection.
+
+    Returns:
+        How long the strong locks were held, in milliseconds.
+
+    Raises:
+        LockBudgetExceededError: the locks could not be had within ``lock_budget_s``.
+    """
+    give_up = time.monotonic() + settings.lock_budget_s
+    patience = min(settings.patience_s, settings.lock_budget_s / 2)
+    started = time.monotonic()
+    for number in _count():
+        # Whoever has been holding a conflicting lock for long will not let go in 80 ms: wait without queueing.
+        while time.monotonic() < started + patience and blockers(connection, locks, older_than_s=2.0):
+            point("waiting for long transactions")
+            time.sleep(0.1)
+        try:
+            return _try_once(connection, locks, (prelude, statements), settings, point)
+        except RETRIABLE as error:
+            connection.execute("ROLLBACK")
+            in_the_way = blockers(connection, locks)
+            pause = random.uniform(0.5, 1.0) * max(  # noqa: S311 - jitter, not a secret
+                _DUTY * settings.lock_timeout_ms / 1000, min(30.0, 0.05 * 2 ** min(number, 9))
+            )
+            on_attempt(Attempt(number, pause, in_the_way))
+            if time.monotonic() + pause > give_up:
+                raise LockBudgetExceededError(
+                    _budget_message(locks, settings, number, in_the_way),
+                    hint="What was done so far is kept. End or wait for the sessions named above, then run the same"
+                    " command again: it goes on from here.",
+                ) from error
+            time.sleep(pause)
+        except BaseException:
+            if not connection.closed and connection.info.transaction_status:
+                connection.execute("ROLLBACK")
+            raise
+    raise AssertionError  # pragma: no cover - _count never ends
+
+
+def _count() -> Iterator[int]:
+    number = 0
+    while True:
+        number += 1
+        yield number
+
+
+def _try_once(
+    connection: psycopg.Connection[Any],
+    locks: tuple[TableLock, ...],
+    work: tuple[tuple[str, ...], tuple[str, ...]],
+    settings: OnlineSettings,
+    point: Callable[[str], None],
+) -> float:
+    prelude, statements = work
+    gates = "".join(f"LOCK TABLE {table.sql} IN SHARE UPDATE EXCLUSIVE MODE; " for table in _tables(locks))
+    connection.execute(f"BEGIN; SET LOCAL lock_timeout = '{settings.gate_timeout_ms}ms'; {gates}")
+    point("between the two locks")
+    strong = [f"SET LOCAL lock_timeout = '{settings.lock_timeout_ms}ms'", *prelude]
+    for position, lock in enumerate(locks):
+        timeout = settings.lock_timeout_ms if position == 0 else min(_CHILD_TIMEOUT_MS, settings.lock_timeout_ms)
+        strong.append(f"SET LOCAL lock_timeout = '{timeout}ms'; LOCK TABLE {lock.table.sql} IN {lock.mode.sql} MODE")
+    sent = time.monotonic()
+    cursor = connection.execute(
+        # If this process freezes now, the server frees the lock by itself.
+        f"SET LOCAL statement_timeout = '{settings.statement_timeout_ms}ms';"
+        f" SET LOCAL idle_in_transaction_session_timeout = '{settings.statement_timeout_ms}ms';"
+        f" {'; '.join(strong)};"
+        " SELECT extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1000;"
+        f" {'; '.join(statements)}; COMMIT"
+    )
+    took = (time.monotonic() - sent) * 1000
+    waited = next(float(row[0]) for row in _rows(cursor) if row)
+    return max(took - waited, 0.0)
+
+
+def _rows(cursor: psycopg.Cursor[Any]) -> Iterator[Any]:
+    """Yield the first row of each result of a multi-statement query that has rows."""
+    while True:
+        if cursor.description is not None:
+            yield cursor.fetchone()
+        if not cursor.nextset():
+            return
+
+
+def _tables(locks: tuple[TableLock, ...]) -> list[QualifiedName]:
+    return list(dict.fromkeys(lock.table for lock in locks))
+
+
+def blockers(
+    connection: psycopg.Connection[Any], locks: tuple[TableLock, ...], *, older_than_s: float = 0.0
+) -> tuple[str, ...]:
+    """Describe the sessions that hold a lock which conflicts with one of these, oldest transaction first.
+
+    Prepared transactions have no session and are named by their identifier.
+    """
+    wanted = ", ".join(
+        f"({literal(lock.table.sql)}::regclass::oid, {literal(_pg_lock_name(mode))})"
+        for lock in locks
+        for mode in LockMode
+        if lock.mode.conflicts_with(mode)
+    )
+    if not wanted:
+        return ()
+    rows = connection.execute(
+        "SELECT DISTINCT coalesce(a.pid, 0), coalesce(a.state, 'prepared transaction'), a.application_name, a.usename,"
+        "  a.backend_type, l.mode, l.relation::regclass::text,"
+        "  extract(epoch FROM now() - coalesce(a.xact_start, p.prepared))::float8 AS age,"
+        "  coalesce(p.gid, '')"
+        f" FROM (VALUES {wanted}) w(relation, mode)"
+        " JOIN pg_locks l ON l.relation = w.relation AND l.mode = w.mode AND l.granted AND l.locktype = 'relation'"
+        "  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " LEFT JOIN pg_stat_activity a ON a.pid = l.pid"
+        " LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction::text"
+        " WHERE l.pid IS DISTINCT FROM pg_backend_pid()"
+        f" AND now() - coalesce(a.xact_start, p.prepared) >= make_interval(secs => {float(older_than_s)})"
+        " ORDER BY age DESC NULLS LAST"
+    ).fetchall()
+    return tuple(map(_describe, rows))
+
+
+def _pg_lock_name(mode: LockMode) -> str:
+    """Spell a mode as pg_locks does: ``AccessExclusiveLock``."""
+    return "".join(part.capitalize() for part in mode.name.split("_")) + "Lock"
+
+
+def _describe(row: tuple[Any, ...]) -> str:
+    pid, state, application, user, backend, mode, table, age, gid = row
+    who = f"prepared transaction {gid!r}" if gid else f"pid {pid}"
+    by = ", ".join(part for part in (user, application) if part) or backend or "unknown"
+    since = f" for {age:.1f} s" if age is not None else ""
+    return f"{who} ({by}; {state}{since}) holds {mode} on {table}"
+
+
+def _budget_message(locks: tuple[TableLock, ...], settings: OnlineSettings, tries: int, who: tuple[str, ...]) -> str:
+    wanted = ", ".join(map(str, locks))
+    listed = "".join(f"\n    {line}" for line in who) or "\n    (nobody at the moment of looking)"
+    return f"could not get {wanted} in {settings.lock_budget_s:g} s and {tries} tries; in the way:{listed}"

@@ -1,0 +1,243 @@
+"""The runner: carries a plan out step by step, goes on where a killed run stopped, and leaves nothing half done.
+
+In flow a change and a planner; out flows the database with the change made, the journal's entry, and events for
+whoever listens. A transactional step commits together with its entry in the journal. A step that cannot be
+transactional (an index build, a validation) is looked for in the catalog before and after. A rerun never plans anew:
+it takes the plan that the journal holds, since the catalog is by then half way between two states.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+
+from truing.changes import AnyChange
+from truing.errors import InterruptedRunError, LockBudgetExceededError, OnlineError
+from truing.online import events, faults, journal, locking, passes
+from truing.online.events import Observer, current_observer
+from truing.online.session import Connect, claim, may_replicate, open_session, require_visible
+from truing.online.settings import OnlineSettings
+from truing.plan import Batches, Concurrent, Locked, Plain, Plan, Settle, Step
+
+Planned = tuple[Plan, dict[str, Any]]
+"""A plan, and what the operation's way back needs (kept in the journal)."""
+
+_MAX_RETURNS = 6
+"""How often a step that met violating rows may send the run back to the mending step."""
+
+stop_requested = threading.Event()
+"""Set by a front end on ctrl-C: every run stops between two batches or steps."""
+
+
+class Runner:
+    """Carries out operations on one database, one after the other, on a connection of its own."""
+
+    def __init__(
+        self, connect: Connect, settings: OnlineSettings | None = None, observer: Observer | None = None
+    ) -> None:
+        self.settings = settings or OnlineSettings()
+        self._connect = connect
+        self._observe = observer or current_observer.get()
+        self._point = faults.from_environment()
+
+    def run(
+        self,
+        op_id: str,
+        change: AnyChange,
+        planner: Callable[[psycopg.Connection[Any]], Planned | None],
+    ) -> bool:
+        """Bring a change about, or go on with it.
+
+        Args:
+            op_id: the operation's identity.
+            change: what is asked for; a resumed run must ask for the same.
+            planner: looks at the catalog and plans, or returns None where nothing is to do. Called only when the
+                journal does not hold the operation yet; must not change anything.
+
+        Returns:
+            Whether anything had to be done.
+
+        Raises:
+            OnlineError: a child of it for each way in which a run can stop; a rerun goes on from there.
+        """
+        with open_session(self._connect) as connection:
+            claim(connection, op_id)
+            entry = journal.load(connection, op_id) if journal.exists(connection) else None
+            resumed = entry is not None and not entry.done
+            if entry is None or entry.done:
+                # What the journal has as done may have been undone by hand since: only the catalog knows.
+                planned = planner(connection)
+                if planned is None:
+                    return False
+                journal.ensure(connection)
+                plan, record = planned
+                entry = journal.begin(connection, plan, change, record, _estimate(connection, plan))
+                self._point("after planning")
+            if entry.spec_hash != journal.spec_hash(change):
+                raise OnlineError(
+                    f"“{op_id}” was begun with another specification than the revision has now",
+                    hint="Restore the revision as it was and run it to its end, or undo it first.",
+                )
+            self._carry_out(connection, entry, resumed=resumed)
+            return True
+
+    def _carry_out(self, connection: psycopg.Connection[Any], entry: journal.Entry, *, resumed: bool) -> None:
+        plan, began = entry.plan, time.monotonic()
+        self._observe(events.PlanStarted(plan, resumed))
+        connection.execute("UPDATE _truing.op SET attempts = attempts + 1 WHERE op_id = %s", (plan.op_id,))
+        require_visible(connection, plan.table.sql)
+        quiet = "SET LOCAL session_replication_role = replica;" if may_replicate(connection) else ""
+        index, cursor, returns = entry.step, entry.cursor, 0
+        while index < len(plan.steps):
+            self._stop_if_asked()
+            step = plan.steps[index]
+            self._observe(events.StepStarted(plan, step, index + 1))
+            step_began = time.monotonic()
+            try:
+                held = self._step(connection, entry, step, index, cursor, quiet)
+            except psycopg.errors.IntegrityConstraintViolation as error:
+                returns += 1
+                if not step.on_violation or returns > _MAX_RETURNS:
+                    self._fail(connection, plan, step, str(error))
+                    raise OnlineError(
+                        f"“{step.title}” met rows that break it: {error.diag.message_primary}"
+                        f" {error.diag.message_detail or ''}".rstrip(),
+                        hint="`truing audit` lists them. Settle them and run the same command again.",
+                    ) from error
+                index = next(i for i, other in enumerate(plan.steps) if other.id == step.on_violation)
+                connection.execute(journal.advance_sql(plan.op_id, index))
+                cursor = None
+                continue
+            except psycopg.Error as error:
+                self._fail(connection, plan, step, str(error))
+                raise OnlineError(
+                    f"“{step.title}” failed: {error.diag.message_primary or error}",
+                    hint="What was done so far is kept. Mend the cause, then run the same command again.",
+                ) from error
+            except OnlineError as error:
+                self._fail(connection, plan, step, error.message)
+                raise
+            self._observe(events.StepFinished(plan, step, time.monotonic() - step_began, held))
+            index, cursor = index + 1, None
+        connection.execute(f"BEGIN; {journal.finish_sql(plan)}; COMMIT")
+        self._observe(events.PlanFinished(plan, time.monotonic() - began))
+
+    def _step(
+        self, connection: psycopg.Connection[Any], entry: journal.Entry, step: Step, index: int, cursor: Any, quiet: str
+    ) -> float:
+        """Run one step and write its end to the journal; return for how long strong locks were held (ms)."""
+        plan, advance = entry.plan, journal.advance_sql(entry.op_id, index + 1)
+        self._point(f"before {step.id}")
+        held = 0.0
+        match step.action:
+            case Locked() as action:
+                held = locking.run_locked(
+                    connection,
+                    action.locks,
+                    (*action.statements, advance),
+                    self.settings,
+                    prelude=action.prelude,
+                    on_attempt=lambda attempt: self._lock_tried(connection, plan, step, attempt),
+                    point=self._point,
+                )
+            case Plain(statements=statements):
+                transaction = f"BEGIN; {quiet} {'; '.join((*statements, advance))}; COMMIT"
+                passes.retry(connection, transaction, point=self._point)
+            case Concurrent() as action:
+                self._concurrent(connection, step, action)
+                connection.execute(advance)
+            case Batches() as action:
+                self._pass(connection, entry, step, action, cursor, quiet)
+                connection.execute(advance)
+            case Settle() as action:
+                passes.settle(connection, action, self.settings, quiet_sql=quiet, point=self._point)
+                connection.execute(advance)
+        self._point(f"after {step.id}")
+        journal.note(connection, plan.op_id, step.id, "finished", {"lock_held_ms": round(held, 2)})
+        return held
+
+    def _pass(
+        self,
+        connection: psycopg.Connection[Any],
+        entry: journal.Entry,
+        step: Step,
+        action: Batches,
+        cursor: Any,
+        quiet: str,
+    ) -> None:
+        total = max(entry.rows_total, 1)
+
+        def on_batch(done: int, milliseconds: float) -> None:
+            shown = min(done, total)
+            self._observe(events.BatchDone(entry.plan, step, shown, total, milliseconds))
+            self._stop_if_asked()
+
+        work = passes.Pass(connection, entry.op_id, action, self.settings, quiet_sql=quiet, point=self._point)
+        work.run(cursor, entry.rows_done if cursor is not None else 0, total, on_batch)
+
+    def _concurrent(self, connection: psycopg.Connection[Any], step: Step, action: Concurrent, tries: int = 3) -> None:
+        for number in range(1, tries + 1):
+            if step.probe and _true(connection, step.probe):
+                return
+            if action.leftover and _true(connection, action.leftover):
+                for statement in action.cleanup:
+                    connection.execute(statement)
+            try:
+                connection.execute(f"SET lock_timeout = '{action.lock_timeout_ms}ms'")
+                self._point(f"starting {step.id}")
+                connection.execute(action.statement)
+            except (*locking.RETRIABLE, psycopg.errors.ObjectInUse) as error:
+                if number == tries:
+                    raise LockBudgetExceededError(
+                        f"“{step.title}” could not get its lock in {tries} tries of"
+                        f" {action.lock_timeout_ms / 1000:g} s",
+                        hint="`truing status` names the sessions in the way. Run the same command again to go on.",
+                    ) from error
+            finally:
+                with suppress(psycopg.OperationalError):
+                    connection.execute("SET lock_timeout = '15s'")
+            if not step.probe:
+                return
+        if not _true(connection, step.probe):
+            raise OnlineError(f"“{step.title}” ran, but the catalog does not show its result")
+
+    def _lock_tried(
+        self, connection: psycopg.Connection[Any], plan: Plan, step: Step, attempt: locking.Attempt
+    ) -> None:
+        self._observe(events.LockTried(plan, step, attempt.number, attempt.pause_s, attempt.blockers))
+        journal.note(connection, plan.op_id, step.id, "lock tried", {"blockers": attempt.blockers})
+        self._stop_if_asked()
+
+    def _fail(self, connection: psycopg.Connection[Any], plan: Plan, step: Step, message: str) -> None:
+        """Keep why the run stops, as far as the server still answers."""
+        with suppress(psycopg.Error):
+            if connection.info.transaction_status:
+                connection.execute("ROLLBACK")
+            journal.fail(connection, plan.op_id, f"{step.title}: {message}")
+
+    def _stop_if_asked(self) -> None:
+        if stop_requested.is_set():
+            raise InterruptedRunError
+
+
+def _true(connection: psycopg.Connection[Any], query: str) -> bool:
+    row = connection.execute(query).fetchone()
+    return bool(row and row[0])
+
+
+def _estimate(connection: psycopg.Connection[Any], plan: Plan) -> int:
+    """Estimate the rows of the plan's table: from statistics, or by counting where there are none yet."""
+    if not any(isinstance(step.action, Batches) for step in plan.steps):
+        return 0
+    row = connection.execute(
+        "SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)", (plan.table.sql,)
+    ).fetchone()
+    if row and row[0] > 0:
+        return int(row[0])
+    row = connection.execute(f"SELECT count(*) FROM {plan.table.sql}").fetchone()
+    return int(row[0]) if row else 0
