@@ -8,7 +8,6 @@ worse than none.
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -176,34 +175,8 @@ def database_url(option: str | None, config: Config, environ: Mapping[str, str] 
 
     Returns:
         The option, ``TRUING_DATABASE_URL``, ``DATABASE_URL`` or the configuration's, whichever comes first; None
-        when the Alembic project decides.
-
-    Raises:
-        ConfigurationError: it is not the address of a PostgreSQL database. Its password is not in the message.
+        when the Alembic project decides. Nobody has looked yet whether it is the address of a database.
     """
     environment = os.environ if environ is None else environ
-    sources = (
-        ("--database-url", option),
-        ("TRUING_DATABASE_URL", environment.get("TRUING_DATABASE_URL")),
-        ("DATABASE_URL", environment.get("DATABASE_URL")),
-        (f"{config.file}: database-url", config.database_url),
-    )
-    for name, value in sources:
-        if not value:
-            continue
-        scheme, separator, rest = value.partition("://")
-        if not separator or not re.fullmatch(r"postgres(ql)?(\+\w+)?", scheme):
-            raise ConfigurationError(
-                f"{name} is not the address of a PostgreSQL database: {redact(value)}",
-                hint="Write postgresql://user@host:port/database.",
-            )
-        # SQLAlchemy refuses the spelling that libpq, Heroku and Supabase use.
-        return "postgresql" + scheme.removeprefix("postgresql").removeprefix("postgres") + "://" + rest
-    return None
-
-
-def redact(url: str) -> str:
-    """Return a database's address without its password, wherever it is hidden in it."""
-    text = re.sub(r"(?i)\b(password|passwd|sslpassword)=('[^']*'|[^&\s]*)", r"\1=***", url)
-    # Up to the last @, so that an unescaped @ or / in a password (or an address that is broken elsewhere) leaks nothing.
-    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", text)
+    named = (option, environment.get("TRUING_DATABASE_URL"), environment.get("DATABASE_URL"), config.database_url)
+    return next(filter(None, named), None)

@@ -62,4 +62,6 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         """A stable name of this finding, for baselines: it does not depend on lines or counts (16 hex digits)."""
-        return sha256("\0".join((self.rule, self.subject, self.revision)).encode()).hexdigest()[:16]
+        # File names may hold what UTF-8 cannot.
+        text = "\0".join((self.rule, self.subject, self.revision))
+        return sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]

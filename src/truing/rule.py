@@ -198,8 +198,11 @@ class Registry(Mapping[str, Rule]):
         return found
 
     def matching(self, text: str) -> frozenset[str]:
-        """Return the names that an entry of ``select`` or ``ignore`` stands for: a name, a code, the start of codes
-        (``TR1``) or ``ALL``; empty when it stands for none."""
+        """Return the names that an entry of ``select`` or ``ignore`` stands for; none when it means nothing.
+
+        Args:
+            text: a name, a code, the start of codes (``TR1``) or ``ALL``.
+        """
         if text.upper() == "ALL":
             return frozenset(self._rules)
         if text.lower() in self._rules:

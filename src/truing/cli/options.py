@@ -78,6 +78,12 @@ class Invocation:
 
         return console(stderr=True)
 
+    def say(self, text: str) -> None:
+        """Print a line about the run itself, to standard error."""
+        from truing.report.clean import clean  # noqa: PLC0415 - only what a command needs
+
+        click.echo(clean(text), err=True)
+
     def answer(self, document: Document) -> int:
         """Write the document as asked for.
 

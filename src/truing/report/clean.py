@@ -14,15 +14,15 @@ LONGEST_CELL: Final = 120
 LONGEST_TEXT: Final = 4_000
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
-"""Categories without a shape of their own. An NBSP is shown as ``\\xa0``: that is how a person finds it in their data."""
+"""Categories without a shape of their own. An NBSP is shown as ``\\xa0``: that is how a person finds it."""
 
 
 def clean(text: str, *, multiline: bool = False, longest: int = LONGEST_TEXT) -> str:
-    """Make text from outside harmless and visible.
+    r"""Make text from outside harmless and visible.
 
     Args:
         text: anything.
-        multiline: keep line breaks (statements, remedies); else they are shown as ``\\n``.
+        multiline: keep line breaks (statements, remedies); else they are shown as ``\n``.
         longest: characters to keep; the rest is counted.
 
     Returns:
@@ -40,6 +40,5 @@ def _visible(character: str, *, multiline: bool) -> str:
         return "    "
     if unicodedata.category(character) not in _UNSEEN:
         return character
-    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character)
-    code = ord(character)
-    return named or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+    # The spelling of a Python string, so that it can be pasted into one.
+    return character.encode("unicode_escape").decode("ascii")

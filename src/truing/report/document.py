@@ -50,7 +50,7 @@ class Table(msgspec.Struct, frozen=True):
     id: str
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[dict[str, Cell], ...]
+    rows: tuple[Mapping[str, Cell], ...]
     note: str = ""
 
 

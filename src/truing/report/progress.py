@@ -1,4 +1,4 @@
-"""What is happening right now? The runner's events in, a live bar on a terminal out; a plain line now and then elsewhere.
+"""What is happening right now? The runner's events in; a live bar out, or a line now and then without a terminal.
 
 :class:`Progress` only keeps what was told and prints it; the arithmetic is :class:`Pace`, which needs no terminal.
 """
@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -85,7 +85,6 @@ class Progress:
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._clock = clock
-        self._live = Live(get_renderable=self.render, console=console, refresh_per_second=8, transient=True)
         self._live_on = console.is_terminal and not console.is_dumb_terminal
         self._printed_at = float("-inf")
         self.pace = Pace(clock)
@@ -95,8 +94,10 @@ class Progress:
         self.waiting = ""
         self.longest_lock_ms = 0.0
         self.plans_done = 0
+        # It asks for something to show at once, so that it comes last.
+        self._live = Live(get_renderable=self.render, console=console, refresh_per_second=8, transient=True)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if self._live_on:
             self._live.start(refresh=False)
         return self

@@ -19,6 +19,9 @@ from truing.report.clean import LONGEST_CELL, clean
 from truing.report.document import Cell, Document, ReportedFinding, ReportedPlan, ReportedStep, Table
 
 _COLOURS: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "blue"}
+_WHOLE: Final = 1000
+"""From here on nobody reads decimals."""
+
 _RUN: Final = {
     "locked": "one short transaction",
     "plain": "one transaction, row locks only",
@@ -80,7 +83,7 @@ def cell(value: Cell) -> str:
         case int():
             return f"{value:,}"
         case float():
-            return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.3g}"
+            return f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:,.3g}"
     return clean(value, longest=LONGEST_CELL)
 
 
