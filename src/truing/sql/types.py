@@ -15,6 +15,9 @@ _SPELLING: Final = {
     "float4": "real",
     "float8": "double precision",
     "bool": "boolean",
+    # Keywords of the grammar, which quoting would touch.
+    "interval": "interval",
+    "json": "json",
     "numeric": "numeric{}",
     "varchar": "character varying{}",
     "bpchar": "character{}",
@@ -76,8 +79,10 @@ def _element(names: tuple[str, ...], type_name: Node) -> str:
 
 
 def _modifiers(type_name: Node) -> str:
-    values = ",".join(deparse_expression(modifier) for modifier in type_name.typmods)
-    return f"({values})" if values else ""
+    values = [deparse_expression(modifier) for modifier in type_name.typmods]
+    if len(values) == 1 and parts(type_name)[-1] == "numeric":
+        values.append("0")
+    return f"({','.join(values)})" if values else ""
 
 
 def _interval(type_name: Node) -> str:

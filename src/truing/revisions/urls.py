@@ -1,0 +1,141 @@
+"""Which database does this URL mean, for SQLAlchemy and for psycopg? Text goes in and out; no connection is made.
+
+Passwords stay inside: whatever is shown to a person goes through :func:`redact`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from truing.errors import ProjectError
+
+_SCHEME: Final = re.compile(r"^(?P<backend>[A-Za-z][A-Za-z0-9]*)(?:\+(?P<driver>\w+))?://")
+_PASSWORD: Final = re.compile(r"(?P<before>://[^:/?#@\s]*:)(?:[^@\s/]*(?:/[^@\s]*)?)(?=@)")
+_PARAMETER: Final = re.compile(r"(?P<before>\b(?:ssl)?password\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^&\s]+)", re.IGNORECASE)
+
+# asyncpg's and psycopg2's own query arguments -> libpq's; None: only a hint to that driver's pool or cache.
+_TRANSLATED: Final[dict[str, str | None]] = {
+    "ssl": "sslmode",
+    "timeout": "connect_timeout",
+    "command_timeout": None,
+    "prepared_statement_cache_size": None,
+    "prepared_statement_name_func": None,
+    "statement_cache_size": None,
+    "async_fallback": None,
+}
+_SSL_WORDS: Final = {"true": "require", "1": "require", "false": "disable", "0": "disable"}
+
+
+def redact(text: str) -> str:
+    """Take the passwords out of a URL, of a connection string or of a message that quotes one."""
+    return _PARAMETER.sub(r"\g<before>***", _PASSWORD.sub(r"\g<before>***", text))
+
+
+def postgresql_url(url: str, driver: str = "") -> str:
+    """Check a URL and write it as SQLAlchemy wants it.
+
+    Args:
+        url: ``postgresql://``, ``postgres://`` or ``postgresql+driver://``.
+        driver: the driver to put in its place; empty keeps the one that is named.
+
+    Returns:
+        The URL with its password; ``postgres://``, which SQLAlchemy rejects, has become ``postgresql://``.
+
+    Raises:
+        ProjectError: it is no URL, or one of another database.
+    """
+    url = url.strip()
+    scheme = _SCHEME.match(url)
+    if scheme is None:
+        raise ProjectError(
+            f"this is not a database URL: {redact(url)}", hint="Write postgresql://user@host:5432/database."
+        )
+    backend = scheme["backend"].lower()
+    if backend not in {"postgresql", "postgres"}:
+        raise ProjectError(
+            f"truing works with PostgreSQL, and this URL is for {backend}: {redact(url)}",
+            hint="Give a PostgreSQL URL: --database-url postgresql://user@host:5432/database.",
+        )
+    kept = driver or scheme["driver"] or ""
+    return f"postgresql{'+' if kept else ''}{kept}://{url[scheme.end() :]}"
+
+
+def sqlalchemy_url(url: str) -> str:
+    """Write a URL for SQLAlchemy with psycopg 3, whatever driver it names.
+
+    Raises:
+        ProjectError: it is not a URL of a PostgreSQL database.
+    """
+    parsed = _parsed(url)
+    parsed = parsed.set(drivername="postgresql+psycopg", query=_libpq(parsed.query))
+    text: str = parsed.render_as_string(hide_password=False)
+    return text
+
+
+def conninfo(url: str, **extra: str) -> str:
+    """Write a URL as a connection string of libpq.
+
+    Args:
+        url: any form that :func:`postgresql_url` takes; ``?host=/directory`` is a Unix socket.
+        extra: more parameters, for example ``application_name``; they win over the URL's own.
+
+    Returns:
+        ``key=value`` pairs, with the password.
+
+    Raises:
+        ProjectError: it is not a URL of a PostgreSQL database.
+    """
+    from psycopg import ProgrammingError  # noqa: PLC0415 - only who connects needs the driver
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415
+
+    parsed = _parsed(url)
+    parameters: dict[str, Any] = {
+        "user": parsed.username,
+        "password": parsed.password,
+        "host": parsed.host,
+        "port": parsed.port,
+        "dbname": parsed.database,
+    }
+    # In SQLAlchemy's form the query may name what the authority leaves open: sockets and several hosts.
+    parameters |= _joined(_libpq(parsed.query))
+    try:
+        return make_conninfo("", **{key: value for key, value in parameters.items() if value is not None} | extra)
+    except ProgrammingError as error:
+        raise ProjectError(f"{redact(str(error)).strip()} in {redact(url)}") from None
+
+
+def _parsed(url: str) -> Any:
+    from sqlalchemy.engine import make_url  # noqa: PLC0415 - loading it is slow
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
+    try:
+        return make_url(postgresql_url(url))
+    except (ArgumentError, ValueError):
+        raise ProjectError(
+            f"this is not a database URL: {redact(url)}",
+            hint="Write postgresql://user@host:5432/database; percent-encode special characters of the password.",
+        ) from None
+
+
+def _libpq(query: Any) -> dict[str, Any]:
+    """Translate the drivers' own query arguments."""
+    result: dict[str, Any] = {}
+    for key, value in query.items():
+        name = _TRANSLATED.get(key, key)
+        if name is not None:
+            word = _SSL_WORDS.get(str(value).lower(), value) if key == "ssl" else value
+            result.setdefault(name, word)
+    return result
+
+
+def _joined(query: dict[str, Any]) -> dict[str, Any]:
+    """Put several hosts into libpq's form: ``?host=a:1&host=b:2`` -> ``host=a,b port=1,2``."""
+    hosts = query.get("host")
+    if not isinstance(hosts, tuple):
+        hosts = (hosts,) if isinstance(hosts, str) and ":" in hosts and not hosts.startswith("/") else ()
+    if not hosts:
+        return query
+    pairs = [host.rpartition(":") if re.search(r":\d+$", host) else (host, "", "") for host in hosts]
+    ports = {"port": ",".join(port for _, _, port in pairs)} if any(port for _, _, port in pairs) else {}
+    return query | {"host": ",".join(host for host, _, _ in pairs)} | ports
