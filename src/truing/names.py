@@ -17,6 +17,12 @@ MAX_IDENTIFIER_BYTES: Final = 63
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*", re.ASCII)
 
+# One or two identifiers as the server's lexer reads them (src/backend/parser/scan.l): unquoted, a letter, an underscore
+# or anything beyond ASCII begins one.
+_PART = r'\s*(?:"((?:[^"\0]|"")+)"|([A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*))\s*'
+_TYPED = re.compile(rf"{_PART}(?:\.{_PART})?", re.ASCII)
+_FOLD: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
 # Every keyword that quote_ident() would quote, which is each one not in category U of pg_get_keywords(); the union of
 # PostgreSQL 14 to 18. tests/postgres/test_names.py compares it with the server.
 _KEYWORDS: Final = frozenset(
@@ -33,7 +39,7 @@ _KEYWORDS: Final = frozenset(
     symmetric system_user table tablesample then time timestamp to trailing treat trim true union unique user using
     values varchar variadic verbose when where window with xmlattributes xmlconcat xmlelement xmlexists xmlforest
     xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
-    """.split()
+    """.split()  # noqa: SIM905 - a list of its own lines could not be compared with the documentation's
 )
 
 
@@ -79,9 +85,9 @@ def idents(names: tuple[str, ...] | list[str], separator: str = ", ") -> str:
 
 
 def body(source: str) -> str:
-    """Quote the body of a function with a dollar tag that does not occur in it."""
+    """Quote the body of a function with a dollar tag that does not occur in it, nor begins at its end."""
     tag, number = "$truing$", 0
-    while tag in source:
+    while (source + tag).index(tag) != len(source):
         number += 1
         tag = f"$truing{number}$"
     return f"{tag}{source}{tag}"
@@ -127,17 +133,16 @@ class QualifiedName(msgspec.Struct, frozen=True, order=True):
 def parse_qualified(text: str, default_schema: str = "public") -> QualifiedName:
     """Read a name a person typed: ``profiles``, ``app.profiles``, ``"we""ird"."Name"``.
 
-    Unquoted parts are folded to lower case, as PostgreSQL does.
+    Unquoted parts are folded to lower case as PostgreSQL does it in UTF-8: ASCII letters only.
 
     Raises:
         ValueError: the text is not one or two identifiers.
     """
-    part = r'\s*(?:"((?:[^"]|"")+)"|([^".\s]+))\s*'
-    match = re.fullmatch(rf"{part}(?:\.{part})?", text)
+    match = _TYPED.fullmatch(text)
     if match is None:
-        raise ValueError(f"not a table name: {text!r} (write name, schema.name or \"Quoted\".\"Name\")")
+        raise ValueError(f'not a table name: {text!r} (write name, schema.name or "Quoted"."Name")')
     first, second = (
-        (quoted.replace('""', '"') if quoted else plain.lower()) if quoted or plain else None
+        (quoted.replace('""', '"') if quoted else plain.translate(_FOLD)) if quoted or plain else None
         for quoted, plain in (match.group(1, 2), match.group(3, 4))
     )
     if first is None:  # pragma: no cover - the expression has matched at least one part
