@@ -22,7 +22,10 @@ _TOKEN: Final = re.compile(
 )
 _PART: Final = re.compile(r'"((?:[^"]|"")+)"|([^".\s]+)')
 _BEFORE_RELATION: Final = frozenset({"from", "join", "into", "update", "table", "only", "using", "references"})
-_KEYWORDS: Final = _BEFORE_RELATION | {"select", "lateral", "set", "strict", "values", "if", "exists", "not"}
+_PASSED_OVER: Final = frozenset({"lateral", "if", "exists", "not"})
+"""What may stand between such a word and the relation."""
+
+_KEYWORDS: Final = _BEFORE_RELATION | _PASSED_OVER | {"select", "set", "values"}
 
 
 def mentioned(body: str) -> Iterator[tuple[str | None, str, int]]:
@@ -49,7 +52,7 @@ def mentioned(body: str) -> Iterator[tuple[str | None, str, int]]:
             words = _words(token["name"])
             keyword = words[0].lower() if len(words) == 1 and not token["name"].startswith('"') else ""
             if keyword in _KEYWORDS:
-                expects, in_list = keyword in _BEFORE_RELATION or (expects and keyword == "lateral"), False
+                expects, in_list = keyword in _BEFORE_RELATION or (expects and keyword in _PASSED_OVER), False
                 continue
             if expects:
                 yield *_qualified(words), token.start()
