@@ -115,8 +115,8 @@ class Dependent(CatalogValue, frozen=True):
         definition: see above.
         description: for a person, as ``pg_describe_object`` says it (with qualified names) where there is an object.
         depth: 0 when it depends on the column itself; 1 more than the deepest view through which it does.
-        via: the views through which it depends on the column (those one step before it), sorted. A view at depth 0
-            may also be reached ``via`` none only; dependents in the order of the result can be made again one by one.
+        via: the views through which it depends on the column (those one step before it), sorted; a view may be
+            here and depend on the column directly as well.
         detail: the whole object.
         index: the index behind a primary-key, unique or exclusion constraint.
         arguments: identity arguments of a function.

@@ -30,6 +30,11 @@ _PATTERNS: Final = {
 }
 """For a read-only look on a server before 16, where nothing can be asked without a function of our own."""
 
+# Names of plpgsql variables that no column of anybody's table has.
+_RAW: Final = "truing_raw"
+_VALUE: Final = "truing_value"
+_TEXT_OF: Final = "truing_text"
+
 _TEXT: Final = ("text", "character varying", "character", "citext", "name", '"char"')
 
 
@@ -130,7 +135,7 @@ class Conversion(msgspec.Struct, frozen=True):
                 )
             )
         statements.append(
-            f"CREATE OR REPLACE FUNCTION {self.function}_convert(raw {self.source_type})"
+            f"CREATE OR REPLACE FUNCTION {self.function}_convert({_RAW} {self.source_type})"
             f" RETURNS {self.change.type} LANGUAGE plpgsql STABLE AS {body(self._convert_body())}"
         )
         return tuple(statements)
@@ -138,24 +143,24 @@ class Conversion(msgspec.Struct, frozen=True):
     def _convert_body(self) -> str:
         type_, dirty = self.change.type, self.dirty
         null = "NULL" if self.nullable else self._given(dirty.null)
-        lines = [f"DECLARE v {type_}; t text; BEGIN", f"IF raw IS NULL THEN RETURN {null}; END IF;"]
-        lines.append(f"t := {self.trimmed('raw')};")
+        lines = [f"DECLARE {_VALUE} {type_}; {_TEXT_OF} text; BEGIN", f"IF {_RAW} IS NULL THEN RETURN {null}; END IF;"]
+        lines.append(f"{_TEXT_OF} := {self.trimmed(_RAW)};")
         if self.from_text:
-            lines.append(f"IF t = '' THEN RETURN {self._given(dirty.empty)}; END IF;")
+            lines.append(f"IF {_TEXT_OF} = '' THEN RETURN {self._given(dirty.empty)}; END IF;")
         valid = (
-            f"pg_catalog.pg_input_is_valid(t, {literal(type_)})"
+            f"pg_catalog.pg_input_is_valid({_TEXT_OF}, {literal(type_)})"
             if self.version.has("input-is-valid")
-            else f"{self.function}_valid(t)"
+            else f"{self.function}_valid({_TEXT_OF})"
         )
         lines.append(f"IF NOT {valid} THEN RETURN {self._given(dirty.malformed)}; END IF;")
-        lines.append(f"v := t::{type_};")
+        lines.append(f"{_VALUE} := {_TEXT_OF}::{type_};")
         reference = self.change.references
         if reference is not None and dirty.orphan != "create-parent":
             lines.append(
-                f"IF NOT EXISTS (SELECT FROM {reference.table.sql} p WHERE p.{ident(reference.column)} = v)"
+                f"IF NOT EXISTS (SELECT FROM {reference.table.sql} p WHERE p.{ident(reference.column)} = {_VALUE})"
                 f" THEN RETURN {self._given(dirty.orphan)}; END IF;"
             )
-        return "\n".join([*lines, "RETURN v;", "END"])
+        return "\n".join([*lines, f"RETURN {_VALUE};", "END"])
 
     def _given(self, policy: DirtyPolicy) -> str:
         """Return what a dirty value becomes; NULL where the row has to be dealt with otherwise."""
@@ -163,7 +168,7 @@ class Conversion(msgspec.Struct, frozen=True):
             return f"{literal(self.dirty.sentinel)}::{self.change.type}"
         if policy == "map" and self.dirty.map_table is not None:
             table = self.dirty.map_table.sql
-            return f"(SELECT m.value::{self.change.type} FROM {table} m WHERE m.raw = raw::text)"
+            return f"(SELECT m.value::{self.change.type} FROM {table} m WHERE m.raw = {_RAW}::text)"
         return "NULL"
 
 

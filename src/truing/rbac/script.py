@@ -54,8 +54,12 @@ def downgrade(connection: Connection, revision: str, *, schema: str = "") -> Non
     command.downgrade(configuration(connection, schema=schema), revision)
 
 
+def revisions() -> frozenset[str]:
+    """Return the revisions of this branch."""
+    return frozenset(script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
+
+
 def current(connection: Connection) -> tuple[str, ...]:
     """Return the revisions of this branch that the database is stamped with; empty where it is not."""
-    known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
     heads = MigrationContext.configure(connection).get_current_heads()
-    return tuple(head for head in heads if head in known)
+    return tuple(head for head in heads if head in revisions())

@@ -1,7 +1,6 @@
 -- One row is one constraint of a table (relation) or of a domain (type). Constraint triggers are read as triggers.
 -- Columns that only newer servers have are taken from the row as JSON, so that one query serves every major.
 SELECT
-    con.oid AS constraint_oid,
     coalesce(nullif(con.conrelid, 0), con.contypid) AS relation,
     con.conname AS name,
     CASE con.contype

@@ -1,7 +1,6 @@
 -- One row is one index of a table or materialised view.
 SELECT
     i.indrelid AS relation,
-    i.indexrelid AS index_oid,
     c.relname AS name,
     pg_get_indexdef(i.indexrelid) AS definition,
     (

@@ -1,7 +1,6 @@
 -- One row is one row-level security policy of a table.
 SELECT
     p.polrelid AS relation,
-    p.oid AS policy_oid,
     p.polname AS name,
     CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE'
         ELSE 'ALL' END AS command,

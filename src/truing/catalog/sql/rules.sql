@@ -1,7 +1,6 @@
 -- One row is one rewrite rule of a table or view, other than the one that makes it a view.
 SELECT
     r.ev_class AS relation,
-    r.oid AS rule_oid,
     r.rulename AS name,
     pg_get_ruledef(r.oid) AS definition,
     CASE r.ev_enabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' ELSE 'origin' END

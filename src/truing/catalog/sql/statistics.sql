@@ -1,7 +1,6 @@
 -- One row is one extended statistics object on a table or materialised view.
 SELECT
     s.stxrelid AS relation,
-    s.oid AS statistic_oid,
     json_build_object('schema', n.nspname, 'name', s.stxname) AS name,
     pg_get_statisticsobjdef(s.oid) AS definition,
     (

@@ -1,7 +1,6 @@
 -- One row is one trigger that somebody created on a table or view.
 SELECT
     t.tgrelid AS relation,
-    t.oid AS trigger_oid,
     t.tgname AS name,
     pg_get_triggerdef(t.oid) AS definition,
     json_build_object('schema', n.nspname, 'name', p.proname) AS function,

@@ -1,4 +1,4 @@
-"""What depends on this column, and how is all of it carried? A catalog goes in, a :class:`Carry` or a refusal comes out."""
+"""What depends on this column, and how is all of it carried? A catalog goes in, a :class:`Carry` comes out."""
 
 from __future__ import annotations
 

@@ -10,3 +10,8 @@ def register() -> None:
     """Register every operation with Alembic, by importing the modules that define them."""
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
+
+
+# Alembic loads this package through its plugin while it imports itself. Where one of our modules is imported first,
+# Alembic has to come before it, or it would find that module half made.
+import alembic  # noqa: E402, F401

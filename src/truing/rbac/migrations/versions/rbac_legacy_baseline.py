@@ -241,6 +241,9 @@ _DROPS = (
 
 def upgrade() -> None:
     """Make the legacy tables and everything that hangs on them."""
+    # Until the end of the transaction: nothing is made elsewhere, and the function below that keeps its search path
+    # keeps the same one whoever ran this. Temporary objects last, so that nobody can put one in front of a table.
+    op.execute("SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true)")
     for group in (_TABLES, _COMMENTS, _INDEXES, _FUNCTIONS, _TRIGGERS, _VIEWS, _POLICIES):
         for statement in group:
             op.execute(statement)
