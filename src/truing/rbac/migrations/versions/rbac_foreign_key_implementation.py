@@ -63,6 +63,27 @@ POLICIES_BY_NULL = (
     """,
 )
 
+# The release that does not know is_global gives an item that was everybody's to a tenant: then it is no longer
+# everybody's. Never the other way about: NULL is also what ON DELETE SET NULL leaves behind.
+GUARD = (
+    """
+    CREATE OR REPLACE FUNCTION sidebar_features_scope() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      NEW.is_global := NEW.is_global AND NEW.tenant_id IS NULL;
+      RETURN NEW;
+    END $$
+    """,
+    """
+    CREATE OR REPLACE TRIGGER trg_sidebar_features_scope BEFORE UPDATE OF tenant_id ON sidebar_features
+      FOR EACH ROW WHEN (NEW.tenant_id IS NOT NULL) EXECUTE FUNCTION sidebar_features_scope()
+    """,
+    "UPDATE sidebar_features SET is_global = false WHERE is_global AND tenant_id IS NOT NULL",
+)
+UNGUARD = (
+    "DROP TRIGGER IF EXISTS trg_sidebar_features_scope ON sidebar_features",
+    "DROP FUNCTION IF EXISTS sidebar_features_scope()",
+)
+
 
 def upgrade() -> None:
     """Convert, constrain and scope."""
@@ -76,7 +97,10 @@ def upgrade() -> None:
     for table, column, referent, name, orphans in KEYS:
         if (table, column) not in INDEXED_BY_A_KEY:
             op.create_index_online(f"idx_{table}_{column}", table, [column])
-        op.add_foreign_key_online(table, [column], referent, ["id"], name=name, ondelete="CASCADE", orphans=orphans)
+        parent = HOLDING_TENANT if orphans == "sentinel" else None
+        op.add_foreign_key_online(
+            table, [column], referent, ["id"], name=name, ondelete="CASCADE", orphans=orphans, parent=parent
+        )
     _scope_the_sidebar()
 
 
@@ -90,6 +114,7 @@ def _scope_the_sidebar() -> None:
         default="false",
         on_insert="NEW.tenant_id IS NULL",
     )
+    op.execute_online("sidebar_features", GUARD)
     op.add_check_online("sidebar_features", "ck_sidebar_features_scope", "NOT (is_global AND tenant_id IS NOT NULL)")
     op.execute_online("sidebar_features", POLICIES_BY_SCOPE)
     op.create_index_online("idx_sidebar_features_tenant_id", "sidebar_features", ["tenant_id"])
@@ -126,4 +151,5 @@ def _unscope_the_sidebar() -> None:
     hide = f"UPDATE sidebar_features SET tenant_id = '{NIL}' WHERE tenant_id IS NULL AND NOT is_global"
     op.execute_online("sidebar_features", [hide, *POLICIES_BY_NULL])
     op.drop_check_online("sidebar_features", "ck_sidebar_features_scope")
+    op.execute_online("sidebar_features", UNGUARD)
     op.drop_column_online("sidebar_features", "is_global")
