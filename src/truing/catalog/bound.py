@@ -94,8 +94,9 @@ def _of_index(owner: Table | View, way: Way, place: Place) -> Iterator[Dependent
 
 def _of_function(closure: Closure, way: Way, place: Place) -> Iterator[Dependent]:
     function = closure.functions.get(way.object)
-    # A function that takes rows of the table survives a swap, unless its text names the column: see function_texts.
-    if function is None or (way.by_type and not function.atomic):
+    # A function that takes rows of the table survives a swap, unless it uses the column: then there is another way, or
+    # its text names the column, which function_texts looks for.
+    if function is None or way.by_type:
         return
     yield make_function("function-atomic" if function.atomic else "function-row-type", function, place)
 

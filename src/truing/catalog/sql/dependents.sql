@@ -69,4 +69,4 @@ SELECT
 FROM named
 LEFT JOIN pg_namespace AS n ON n.oid = named.namespace
 LEFT JOIN pg_attribute AS a ON a.attrelid = named.owner AND a.attnum = named.column_number AND a.attnum > 0
-WHERE NOT named.internal AND named.owner IS DISTINCT FROM nullif(named.via, 0)
+WHERE NOT named.internal AND named.owner IS DISTINCT FROM named.via
