@@ -105,7 +105,7 @@ def test_literals_come_back_as_they_went(connection, conforming, value):
     assert connection.execute(f"SELECT {literal(value)}::text".encode()).fetchone() == (value,)
     # Next to a word, where E'...' could become part of it.
     assert connection.execute(f"SELECT 1 WHERE {literal(value)}={literal(value)}".encode()).fetchone() == (1,)
-    assert connection.execute(f"SELECT'x'||{literal(value)}AS a".encode()).fetchone() == ("x" + value,)
+    assert connection.execute(f"SELECT{literal(value)}AS a".encode()).fetchone() == (value,)
 
 
 def test_null_is_a_literal(connection):
