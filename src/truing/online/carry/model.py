@@ -63,7 +63,7 @@ class Carried(msgspec.Struct, frozen=True):
 class Part(msgspec.Struct, frozen=True):
     """What one kind of dependents adds to a :class:`Carry`; the fields mean the same.
 
-    ``swap_first`` and ``unswap_first`` run before the ``swap`` and ``unswap`` of every other kind.
+    ``swap_first`` runs before the ``swap`` of every kind and ``swap_last`` after it; likewise for ``unswap``.
     """
 
     before: tuple[Step, ...] = ()
@@ -71,11 +71,13 @@ class Part(msgspec.Struct, frozen=True):
     view_locks: tuple[str, ...] = ()
     swap_first: tuple[str, ...] = ()
     swap: tuple[str, ...] = ()
+    swap_last: tuple[str, ...] = ()
     drop_old_first: tuple[QualifiedName, ...] = ()
     rebuild_old: tuple[Step, ...] = ()
     before_unswap: tuple[Step, ...] = ()
     unswap_first: tuple[str, ...] = ()
     unswap: tuple[str, ...] = ()
+    unswap_last: tuple[str, ...] = ()
     after_unswap: tuple[Step, ...] = ()
     notes: tuple[str, ...] = ()
     carried: tuple[Carried, ...] = ()
