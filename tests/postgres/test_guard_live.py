@@ -63,8 +63,10 @@ def test_what_other_people_refer_to_among_themselves_is_theirs(database):
             "is a rule that uses",
         ),
         (
-            "CREATE FUNCTION app.new_user() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
-            "CREATE TRIGGER on_new AFTER INSERT ON auth.users FOR EACH ROW EXECUTE FUNCTION app.new_user()",
+            (
+                "CREATE FUNCTION app.new_user() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+                "CREATE TRIGGER on_new AFTER INSERT ON auth.users FOR EACH ROW EXECUTE FUNCTION app.new_user()"
+            ),
             "auth.users.on_new",
             "is a trigger on",
         ),

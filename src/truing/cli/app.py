@@ -6,7 +6,6 @@ called, or when somebody asks for the list.
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
 from typing import Final, NoReturn
@@ -46,7 +45,7 @@ class LazyGroup(click.Group):
 )
 @click.version_option(truing.__version__, "-V", "--version", message="truing %(version)s")
 def app() -> None:
-    r"""Keep models, migrations and a live PostgreSQL database in true.
+    """Keep models, migrations and a live PostgreSQL database in true.
 
     Ask first (audit, lint), then bring the database there while the application keeps writing (upgrade).
 
@@ -88,10 +87,6 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         _say("Stopped. Run the same command again to go on.")
         return INTERRUPTED
-    except BrokenPipeError:
-        # `truing lint | head`: the reader has what it wanted. Python must not complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         if verbose:
             raise
@@ -127,13 +122,13 @@ def explain(error: BaseException) -> TruingError | None:
 
 
 def _password_free(error: BaseException) -> str:
-    from truing.revisions.urls import redact  # noqa: PLC0415 - only when something failed
+    from truing.revisions.urls import redact
 
     return redact(str(error).strip())
 
 
 def _say(message: str, hint: str = "") -> None:
-    from truing.report.clean import clean  # noqa: PLC0415 - only when something failed
+    from truing.report.clean import clean
 
     click.echo(clean(message, multiline=True), err=True)
     if hint:

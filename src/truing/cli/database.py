@@ -22,7 +22,7 @@ def project(invocation: Invocation) -> Project:
     Raises:
         ProjectError: there is none.
     """
-    from truing.revisions.project import discover  # noqa: PLC0415 - only what a command needs
+    from truing.revisions.project import discover
 
     return discover(
         config=invocation.alembic_config,
@@ -44,9 +44,9 @@ def connect_reading(url: str) -> closing[psycopg.Connection[Any]]:
     Raises:
         ConnectionFailedError: it cannot be reached.
     """
-    import psycopg  # noqa: PLC0415 - loading it is slow
+    import psycopg
 
-    from truing.revisions.urls import conninfo, redact  # noqa: PLC0415
+    from truing.revisions.urls import conninfo, redact
 
     try:
         connection = psycopg.connect(

@@ -21,7 +21,7 @@ PLACES = ("models", "revisions", "database")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Leave these rules out.")
 @common
 def command(invocation: Invocation, only: tuple[str, ...], select: tuple[str, ...], ignore: tuple[str, ...]) -> int:
-    r"""Check models, revisions and the live database against the rules.
+    """Check models, revisions and the live database against the rules.
 
     Nothing is changed: revisions are recorded, not run, and the database is only read.
 
@@ -32,9 +32,9 @@ def command(invocation: Invocation, only: tuple[str, ...], select: tuple[str, ..
       truing lint --database-url postgresql://localhost/app --output-format concise
       truing rule forbidden-table-reference
     """
-    from truing.lint.context import make_context  # noqa: PLC0415 - only what this command needs
-    from truing.lint.engine import lint  # noqa: PLC0415
-    from truing.report.document import document  # noqa: PLC0415
+    from truing.lint.context import make_context
+    from truing.lint.engine import lint
+    from truing.report.document import document
 
     config = invocation.config
     if select:
@@ -46,11 +46,11 @@ def command(invocation: Invocation, only: tuple[str, ...], select: tuple[str, ..
     facts: list[Facts] = []
     looked: list[str] = []
     if "database" in places:
-        from truing.lint.references.live import live_references, search_path  # noqa: PLC0415
+        from truing.lint.references.live import live_references, search_path
 
         url = _database(invocation, required=bool(only))
         if url is not None:
-            from truing.cli.database import connect_reading  # noqa: PLC0415
+            from truing.cli.database import connect_reading
 
             with connect_reading(url) as connection:
                 context = make_context(config, search_path(connection))
@@ -69,8 +69,8 @@ def command(invocation: Invocation, only: tuple[str, ...], select: tuple[str, ..
 
 
 def _database(invocation: Invocation, *, required: bool) -> str | None:
-    from truing.cli.database import project  # noqa: PLC0415
-    from truing.errors import ProjectError  # noqa: PLC0415
+    from truing.cli.database import project
+    from truing.errors import ProjectError
 
     if invocation.database_url is not None:
         return invocation.database_url
@@ -84,8 +84,8 @@ def _database(invocation: Invocation, *, required: bool) -> str | None:
 
 
 def _models(invocation: Invocation) -> list[Facts]:
-    from truing.cli.database import project  # noqa: PLC0415
-    from truing.lint.references.models import load_metadata, model_references  # noqa: PLC0415
+    from truing.cli.database import project
+    from truing.lint.references.models import load_metadata, model_references
 
     names = invocation.config.metadata
     if names:
@@ -99,8 +99,8 @@ def _models(invocation: Invocation) -> list[Facts]:
 
 
 def _revisions(invocation: Invocation) -> Facts:
-    from truing.cli.database import project  # noqa: PLC0415
-    from truing.lint.references.recorded import revision_references  # noqa: PLC0415
-    from truing.revisions.record import record  # noqa: PLC0415
+    from truing.cli.database import project
+    from truing.lint.references.recorded import revision_references
+    from truing.revisions.record import record
 
     return revision_references(record(project(invocation)))

@@ -74,13 +74,13 @@ class Invocation:
     @cached_property
     def log(self) -> Console:
         """The console for progress and logs: standard error."""
-        from truing.report.console import console  # noqa: PLC0415 - rich is slow to load
+        from truing.report.console import console
 
         return console(stderr=True)
 
     def say(self, text: str) -> None:
         """Print a line about the run itself, to standard error."""
-        from truing.report.clean import clean  # noqa: PLC0415 - only what a command needs
+        from truing.report.clean import clean
 
         click.echo(clean(text), err=True)
 
@@ -90,7 +90,7 @@ class Invocation:
         Returns:
             The exit code.
         """
-        from truing.report.console import write  # noqa: PLC0415 - rich is slow to load
+        from truing.report.console import write
 
         write(document, self.output_format, self.output)
         return 0 if self.exit_zero else document.exit_code

@@ -11,7 +11,7 @@ from truing.cli.options import Invocation, common
 @click.argument("name", required=False)
 @common
 def command(invocation: Invocation, name: str | None) -> int:
-    r"""Explain a rule, or list all of them.
+    """Explain a rule, or list all of them.
 
     NAME is a rule's name or code, as findings print it. Without it, every rule is listed.
 
@@ -21,10 +21,10 @@ def command(invocation: Invocation, name: str | None) -> int:
       truing rule forbidden-table-reference
       truing rule TR101
     """
-    from truing.lint.engine import registry  # noqa: PLC0415 - only what this command needs
-    from truing.report.console import console  # noqa: PLC0415
-    from truing.report.document import Column, Table, document  # noqa: PLC0415
-    from truing.report.rule_page import render_page  # noqa: PLC0415
+    from truing.lint.engine import registry
+    from truing.report.console import console
+    from truing.report.document import Column, Table, document
+    from truing.report.rule_page import render_page
 
     rules = registry()
     if name is not None:

@@ -85,7 +85,7 @@ def _mappers(metadata: MetaData) -> list[Mapper[Any]]:
         if each.metadata is not metadata:
             continue
         try:
-            each.configure()
+            each.configure(cascade=True)
         except SQLAlchemyError as error:
             raise ProjectError(f"The models cannot be configured: {error}") from error
         found.update(dict.fromkeys(sorted(each.mappers, key=lambda mapper: mapper.class_.__qualname__)))
