@@ -52,6 +52,8 @@ def downgrade() -> None:
     op.finish_column_online("sidebar_features", "is_global", default="false", on_insert="NEW.tenant_id IS NULL")
     op.execute_online("sidebar_features", GUARD)
     op.add_check_online("profiles", "ck_profiles_tenant_defined", "tenant_id::text <> 'undefined'")
-    op.create_index_online("idx_profiles_tenant_lower", "profiles", ["lower(left(tenant_id::text, 36))"])
+    op.create_index_online(
+        "idx_profiles_tenant_lower", "profiles", [], expressions=["lower(left(tenant_id::text, 36))"]
+    )
     op.execute_online("profiles", [f"ALTER TABLE profiles ALTER COLUMN tenant_id SET DEFAULT '{NIL}'"])
     op.restore_column_online("profiles", "tenant_id")

@@ -88,7 +88,14 @@ UNGUARD = (
 def upgrade() -> None:
     """Convert, constrain and scope."""
     op.convert_column_online(
-        "profiles", "tenant_id", "uuid", references="tenants.id", dirty=SENTINEL, parent=HOLDING_TENANT, sentinel=NIL
+        "profiles",
+        "tenant_id",
+        "uuid",
+        references="tenants.id",
+        nullable=False,
+        dirty=SENTINEL,
+        parent=HOLDING_TENANT,
+        sentinel=NIL,
     )
     for table, column in FLAGS:
         op.set_not_null_online(table, column, nulls={"value": "false"})
