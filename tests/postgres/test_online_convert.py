@@ -75,7 +75,14 @@ def convert(op, dirty="sentinel", nullable=False, **options):
     if dirty == "sentinel":
         options = {**SENTINEL, **options}
     op.convert_column_online(
-        "profiles", "Tenant Id", "uuid", references="tenants.id", nullable=nullable, dirty=dirty, schema="Åpp", **options
+        "profiles",
+        "Tenant Id",
+        "uuid",
+        references="tenants.id",
+        nullable=nullable,
+        dirty=dirty,
+        schema="Åpp",
+        **options,
     )
 
 
@@ -189,9 +196,13 @@ def test_a_growing_varchar_is_changed_in_the_catalog_alone(op, sql, events):
     op.convert_column_online("profiles", "note", "varchar(50)", schema="Åpp")
     op.convert_column_online("profiles", "note", "varchar(50)", schema="Åpp")
     assert sql("SELECT count(*) FROM pg_attribute WHERE attname LIKE '\\_\\_truing%'") == [(0,)]
-    assert sql("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attname = 'note'") == [("character varying(50)",)]
+    assert sql("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attname = 'note'") == [
+        ("character varying(50)",)
+    ]
     op.revert_column_online("profiles", "note", schema="Åpp")
-    assert sql("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attname = 'note'") == [("character varying(5)",)]
+    assert sql("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attname = 'note'") == [
+        ("character varying(5)",)
+    ]
 
 
 @pytest.mark.parametrize(

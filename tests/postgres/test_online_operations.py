@@ -62,7 +62,9 @@ def test_orphans_stop_a_foreign_key_whose_policy_is_fail_before_anything_is_chan
 def test_a_value_that_the_application_changed_meanwhile_is_not_taken_back(op, sql):
     sql(CHILD)
     add(op, "null")
-    sql('UPDATE "my ""App".child SET "select" = (SELECT min("I d"::text)::uuid FROM "my ""App"."Tenants é") WHERE a = 3')
+    sql(
+        'UPDATE "my ""App".child SET "select" = (SELECT min("I d"::text)::uuid FROM "my ""App"."Tenants é") WHERE a = 3'
+    )
     op.drop_foreign_key_online("child", 'fk "Child', schema=SCHEMA)
     assert sql("SELECT resolution FROM _truing.quarantine") == [
         ("not given back: the row has been changed, removed or replaced meanwhile",)
@@ -88,7 +90,9 @@ def test_not_null_replaces_nulls_and_gives_them_back(op, sql):
     before = sql(CONTENT)
     op.set_not_null_online("child", "note", nulls={"value": "'was ' || t.b"}, schema=SCHEMA)
     assert sql('SELECT note FROM "my ""App".child WHERE a = 10') == [("was null",)]
-    assert sql("""SELECT attnotnull FROM pg_attribute WHERE attname = 'note' AND attrelid = '"my ""App".child'::regclass""") == [(True,)]
+    assert sql(
+        """SELECT attnotnull FROM pg_attribute WHERE attname = 'note' AND attrelid = '"my ""App".child'::regclass"""
+    ) == [(True,)]
     assert sql("SELECT count(*) FROM pg_constraint WHERE conname LIKE '\\_\\_truing%'") == [(0,)]
     op.set_not_null_online("child", "note", nulls={"value": "'was ' || t.b"}, schema=SCHEMA)
     op.drop_not_null_online("child", "note", schema=SCHEMA)
@@ -121,7 +125,13 @@ def test_an_invalid_index_of_the_same_name_is_built_anew(op, sql):
 def test_a_column_is_filled_for_rows_of_writers_that_do_not_know_it(op, sql):
     sql(CHILD)
     op.add_column_online(
-        "child", "is global", "boolean", value='t."select" IS NULL', default="false", on_insert='NEW."select" IS NULL', schema=SCHEMA
+        "child",
+        "is global",
+        "boolean",
+        value='t."select" IS NULL',
+        default="false",
+        on_insert='NEW."select" IS NULL',
+        schema=SCHEMA,
     )
     sql("""INSERT INTO "my ""App".child VALUES (11, 'x', NULL, NULL)""")
     assert sql('SELECT a, "is global" FROM "my ""App".child WHERE a > 8') == [(9, False), (10, True), (11, True)]

@@ -102,7 +102,7 @@ class Conversion(msgspec.Struct, frozen=True):
             f"WHEN NOT {self.is_valid(raw, read_only=read_only)} THEN 'malformed' "
             f"WHEN NOT ({has_parent}) THEN 'orphan' "
             # COLLATE "C": a case-insensitive collation must not hide a normalisation.
-            f'WHEN {raw}::text COLLATE "C" <> {self.cast(raw)}::text THEN \'normalised\' ELSE \'clean\' END'
+            f"WHEN {raw}::text COLLATE \"C\" <> {self.cast(raw)}::text THEN 'normalised' ELSE 'clean' END"
         )
 
     def cast(self, raw: str) -> str:

@@ -10,6 +10,7 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from functools import cache
 
 
 class InjectedFaultError(Exception):
@@ -20,8 +21,9 @@ def _never(_name: str) -> None:
     """Pass a point without a fault."""
 
 
+@cache
 def from_environment() -> Callable[[str], None]:
-    """Return the function that the runner calls at each point, as ``TRUING_FAULTS`` says.
+    """Return the function that every runner of this process calls at each point, as ``TRUING_FAULTS`` says.
 
     Raises:
         ValueError: the variable is not ``seed:probability[:mode]``.

@@ -84,6 +84,10 @@ class Powers:
         """Tell whether a role may make objects in a schema."""
         return self._true("SELECT has_schema_privilege(%s::regrole, %s, 'CREATE')", ident(role), schema)
 
+    def may_use(self, role: str, schema: str) -> bool:
+        """Tell whether a role may use a schema."""
+        return self._true("SELECT has_schema_privilege(%s::regrole, %s, 'USAGE')", ident(role), schema)
+
     def extras(self, relation: QualifiedName) -> list[tuple[str, str]]:
         """Return what a relation has beside its definition: security labels, ties to extensions."""
         return self._cursor.execute(_EXTRAS, {"relation": relation.sql}).fetchall()

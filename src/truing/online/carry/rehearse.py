@@ -110,7 +110,8 @@ class Rehearsal:
     def statistics(self, target: Target, statistic: Statistic) -> str:
         """Try extended statistics; return why they are refused."""
         name = QualifiedName("pg_temp", "__truing_probe")
-        return self._rewritten(lambda: statistics.new_definition(target, statistic, name, target.table))
+        made = statistics.new_definition(target, statistic, name, self._copies[target.table])
+        return self._attempt(made, keep=False)
 
     def trigger(self, target: Target, trigger: Trigger) -> str:
         """Try a trigger; return why it is refused."""

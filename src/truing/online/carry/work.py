@@ -108,13 +108,21 @@ class Work:
         row = self._connection.cursor(row_factory=tuple_row).execute(query, (relation.sql,)).fetchone()
         return str(row[0]) if row else ""
 
-    def _grantors(self, subject: str, access: AccessList) -> None:
+    def _grantors(self, subject: str, access: AccessList, schema: str) -> None:
+        """Refuse privileges that were given by roles which cannot give them again."""
         for role in sorted(access.grantors):
             if not self._powers.may_become(role):
+                who = ident(self._powers.role)
                 self._refuse(
                     subject,
-                    f"role {ident(role)}, whom {ident(self._powers.role)} cannot act for, granted privileges on it",
-                    f"Revoke them, or GRANT {ident(role)} TO {ident(self._powers.role)}",
+                    f"role {ident(role)}, whom {who} cannot act for, granted privileges on it",
+                    f"Revoke them, or GRANT {ident(role)} TO {who}",
+                )
+            elif not self._powers.may_use(role, schema):
+                self._refuse(
+                    subject,
+                    f"role {ident(role)} granted privileges on it, but may not use schema {ident(schema)} any more",
+                    f"GRANT USAGE ON SCHEMA {ident(schema)} TO {ident(role)}, or revoke what it granted",
                 )
 
     def _refuse(self, subject: str, why: str, advice: str = _ADVICE) -> None:
@@ -165,7 +173,7 @@ class Work:
         own = msgspec.structs.replace(
             access, entries=tuple(entry for entry in access.entries if entry.column == self._column.name)
         )
-        self._grantors(f"column {self.target.column_sql}", own)
+        self._grantors(f"column {self.target.column_sql}", own, self.target.table.schema)
         return columns.carry_properties(self.target, self._column, own, self._powers.role)
 
     def _of_table(self, dependent: Dependent) -> Part:
@@ -229,7 +237,7 @@ class Work:
             if way.changed:
                 changes[view.name] = way.changed
             access = read_access(self._connection, view.name, view.owner)
-            self._grantors(f"view {view.name.sql}", access)
+            self._grantors(f"view {view.name.sql}", access, view.name.schema)
             carried.append(CarriedView(view, access, way.query, way.changed, self._view_defaults(view, way), way.how))
         return tuple(carried)
 

@@ -121,9 +121,7 @@ class DropCheckOnlineOp(MigrateOperation):
         self.table, self.name, self.schema = table, name, schema
 
     @classmethod
-    def drop_check_online(
-        cls, operations: Operations, table: str, name: str, *, schema: str | None = None
-    ) -> None:
+    def drop_check_online(cls, operations: Operations, table: str, name: str, *, schema: str | None = None) -> None:
         """Drop a CHECK while the application works.
 
         Args:

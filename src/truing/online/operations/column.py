@@ -144,7 +144,9 @@ def plan_finish(change: AddColumn, connection: psycopg.Connection[Any]) -> Plann
         title = f"Fill {table.name}.{ident(change.column)} on insert again"
         op_id, undoes = f"fill {undone}", f"finish {undone}"
     else:
-        gone = Locked((TableLock(table.name, LockMode.ACCESS_EXCLUSIVE),), (f"DROP TRIGGER {trigger} ON {table.name.sql}",))
+        gone = Locked(
+            (TableLock(table.name, LockMode.ACCESS_EXCLUSIVE),), (f"DROP TRIGGER {trigger} ON {table.name.sql}",)
+        )
         steps = (
             Step("trigger", "Drop the trigger", gone),
             Step("function", "Drop its function", Plain((f"DROP FUNCTION IF EXISTS {function}()",))),
@@ -209,9 +211,7 @@ class DropColumnOnlineOp(MigrateOperation):
         self.table, self.column, self.schema = table, column, schema
 
     @classmethod
-    def drop_column_online(
-        cls, operations: Operations, table: str, column: str, *, schema: str | None = None
-    ) -> None:
+    def drop_column_online(cls, operations: Operations, table: str, column: str, *, schema: str | None = None) -> None:
         """Drop a column and the trigger that ``add_column_online`` made. Its values are gone.
 
         Args:

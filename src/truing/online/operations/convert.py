@@ -155,7 +155,9 @@ def _is_free(change: AlterColumnType, column: Column, nullable: bool, connection
 def _direct(change: AlterColumnType, dual: DualColumn, column: Column) -> Planned:
     exclusive = (TableLock(dual.table, LockMode.ACCESS_EXCLUSIVE),)
     statement = f"ALTER TABLE {dual.table.sql} ALTER COLUMN {ident(dual.column)} TYPE {change.type}"
-    step = Step("alter", "Change the type in the catalog (PostgreSQL rewrites nothing)", Locked(exclusive, (statement,)))
+    step = Step(
+        "alter", "Change the type in the catalog (PostgreSQL rewrites nothing)", Locked(exclusive, (statement,))
+    )
     title = f"{dual.table}.{ident(dual.column)}: {column.type} → {change.type}"
     record = Record(dual, None, column.not_null, change, direct=True)
     return Plan(dual.op_id, title, dual.table, (step,)), msgspec.to_builtins(record)
@@ -184,17 +186,21 @@ def _convert_default(conversion: Conversion, text: str | None, connection: psyco
     trimmed = text.strip(" \t\r\n\f\v") if conversion.from_text else text
     reason: DirtyClass = "malformed" if trimmed or not conversion.from_text else "empty"
     try:
-        row = connection.execute(f"SELECT ({literal(trimmed)}::{type_})::text").fetchone()
-        return None if row is None else str(row[0])
+        # A savepoint: the caller may be inside a transaction that must survive a default that cannot be read.
+        with connection.transaction():
+            row = connection.execute(f"SELECT ({literal(trimmed)}::{type_})::text").fetchone()
     except psycopg.errors.DataError:
-        if connection.info.transaction_status:
-            raise
+        row = None
+    if row is not None:
+        return str(row[0])
     policy = dirty.policy(reason)
     return dirty.sentinel if policy == "sentinel" else None
 
 
 def _trigger_notes(table: Table) -> tuple[str, ...]:
-    names = [t.name for t in table.triggers if t.enabled == "origin" and t.row and "AFTER" in t.definition.split(" ON ")[0]]
+    names = [
+        t.name for t in table.triggers if t.enabled == "origin" and t.row and "AFTER" in t.definition.split(" ON ")[0]
+    ]
     if not names:
         return ()
     return (
@@ -230,9 +236,7 @@ def _refusals(conversion: Conversion, dual: DualColumn, raw: str) -> Settle | No
     )
 
 
-def _steps(
-    conversion: Conversion, dual: DualColumn, table: Table, column: Column, carry: Carry
-) -> tuple[Step, ...]:
+def _steps(conversion: Conversion, dual: DualColumn, table: Table, column: Column, carry: Carry) -> tuple[Step, ...]:
     steps = [Step("functions", "Make the functions that convert", Plain(conversion.functions()))]
     raw = f"t.{ident(column.name)}"
     refusal = _refusals(conversion, dual, raw)

@@ -219,7 +219,7 @@ def plan_restore(change: RestoreColumnType, connection: psycopg.Connection[Any])
             f" FROM k WHERE {same_key(dual.row_key, 't', 'k')}"
         )
         wrong = (
-            f"SELECT {dual.keys()} FROM {target} t WHERE (t.{old})::text COLLATE \"C\" IS DISTINCT FROM"
+            f'SELECT {dual.keys()} FROM {target} t WHERE (t.{old})::text COLLATE "C" IS DISTINCT FROM'
             f' ({dual.original})::text COLLATE "C"'
         )
         steps += [

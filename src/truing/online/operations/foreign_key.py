@@ -93,7 +93,9 @@ def _complete(change: AddForeignKey, table: Table, parent: Table) -> AddForeignK
         raise UnsupportedChangeError(f"{parent.name} ({idents(referenced)}) is not unique, so nothing can refer to it")
     name = change.name or f"{table.name.name}_{'_'.join(change.columns)}_fkey"
     if change.dirty and change.dirty.orphan == "null" and require_column(table, change.columns[-1]).not_null:
-        raise UnsupportedChangeError(f"{table.name}.{ident(change.columns[-1])} is NOT NULL; orphans cannot become NULL")
+        raise UnsupportedChangeError(
+            f"{table.name}.{ident(change.columns[-1])} is NOT NULL; orphans cannot become NULL"
+        )
     values = {field: getattr(change, field) for field in change.__struct_fields__}
     return AddForeignKey(**{**values, "referenced_columns": referenced, "name": name})
 
@@ -144,9 +146,7 @@ def _steps(change: AddForeignKey, table: Table, key: RowKey, *, existing: Constr
     keys = ", ".join(f"t.{ident(c)}" for c in key.columns)
     wrong = f"SELECT {keys} FROM {table.name.sql} t WHERE {orphans(change)}"
     locks = tuple(
-        dict.fromkeys(
-            TableLock(name, LockMode.SHARE_ROW_EXCLUSIVE) for name in (change.references, change.table)
-        )
+        dict.fromkeys(TableLock(name, LockMode.SHARE_ROW_EXCLUSIVE) for name in (change.references, change.table))
     )
     steps: list[Step] = []
     if dirty.orphan == "fail":

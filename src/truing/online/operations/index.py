@@ -126,7 +126,9 @@ def plan_drop(change: DropIndex, connection: psycopg.Connection[Any]) -> Planned
         (index.sql,),
     ).fetchone()
     if backed:
-        raise UnsupportedChangeError(f"index {index} belongs to the constraint {backed[0]}; drop the constraint instead")
+        raise UnsupportedChangeError(
+            f"index {index} belongs to the constraint {backed[0]}; drop the constraint instead"
+        )
     undone = identity(change.table, change.name)
     plan = Plan(f"drop index {index.sql}", f"Drop index {index.name}", change.table, (drop_step(index),), undoes=undone)
     return plan, {}

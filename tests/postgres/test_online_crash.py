@@ -1,0 +1,130 @@
+"""Kill the migration, or the server, at random points while an application writes: it always ends clean.
+
+A bounded number of points in an ordinary run; TRUING_CRASHES=200 makes it the full proof.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+
+from truing.demo import ledger
+from truing.demo.workload import PROBE_ROWS, Workload
+from truing.rbac.legacy import build_legacy
+
+CRASHES = int(os.environ.get("TRUING_CRASHES", "12"))
+
+MIGRATE = """
+import sys
+from sqlalchemy import create_engine, NullPool
+from truing.rbac import script
+url, direction = sys.argv[1:]
+with create_engine(url, poolclass=NullPool).connect() as connection:
+    script.upgrade(connection) if direction == "up" else script.downgrade(connection, script.LEGACY)
+"""
+
+UNTOUCHED = """
+SELECT md5(string_agg(concat_ws('|', p.id, coalesce(p.tenant_id::text, '<null>'), p.email, p.display_name, p.role, p.created_at,
+  p.updated_at), ',' ORDER BY p.id)) FROM profiles p WHERE NOT EXISTS (SELECT FROM truing_demo.ledger l WHERE l.profile_id = p.id)
+"""
+REST = """
+SELECT (SELECT md5(string_agg(s::text, ',' ORDER BY id)) FROM (SELECT id, feature_id, tenant_id, url_path FROM sidebar_features) s),
+  (SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM tenants t),
+  (SELECT md5(string_agg(r::text, ',' ORDER BY id)) FROM roles r),
+  (SELECT md5(string_agg(u::text, ',' ORDER BY id)) FROM user_roles u WHERE NOT EXISTS
+    (SELECT FROM truing_demo.ledger l WHERE l.profile_id = u.user_id AND l.inserted))
+"""
+
+
+def start(database, direction, faults=""):
+    environment = {**os.environ, "TRUING_FAULTS": faults}
+    return subprocess.Popen(
+        [sys.executable, "-c", MIGRATE, database.url, direction],
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
+def until_done(database, direction, seed, crashes):
+    """Run with faults until so many have hit, then without; return how many hit."""
+    hit = 0
+    while True:
+        faults = f"{seed}-{direction}-{hit}:{0.05 if hit < crashes else 0}:kill"
+        process = start(database, direction, faults)
+        _, errors = process.communicate(timeout=120)
+        if process.returncode == 0:
+            return hit
+        assert process.returncode == -9, errors.decode()
+        hit += 1
+
+
+@pytest.fixture
+def legacy_database(database):
+    engine = create_engine(database.url)
+    with engine.connect() as connection:
+        build_legacy(connection, tenants=10, profiles=1_500, seed=3, dirty_fraction=0.2)
+    engine.dispose()
+    return database
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_killed_at_any_point_and_run_again_it_ends_at_head_and_back_with_a_clean_ledger(legacy_database, sql):
+    dsn = legacy_database.dsn
+    before = sql("SELECT count(*) FROM profiles")[0][0] + PROBE_ROWS
+    hit = 0
+    with Workload(dsn, writers=3, rate=10) as workload:
+        digest, rest = sql(UNTOUCHED), sql(REST)
+        while hit < CRASHES:
+            hit += until_done(legacy_database, "up", hit, CRASHES - hit)
+            assert sql("SELECT version_num FROM alembic_version") == [("rbac_contract",)]
+            hit += until_done(legacy_database, "down", hit, CRASHES - hit)
+            assert sql("SELECT version_num FROM alembic_version") == [("rbac_legacy_baseline",)]
+            assert sql(UNTOUCHED) == digest
+            assert sql(REST) == rest
+        traffic = workload.stop()
+    assert traffic.failures == ()
+    assert traffic.probes
+    assert (traffic.foreign, traffic.missing) == (0, 0)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        verdict = ledger.check(connection, profiles_before=before)
+    assert verdict.clean, verdict
+    assert verdict.checked > 500
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_server_that_stops_at_once_takes_nothing_with_it(legacy_database, sql, connect):
+    cluster, dsn = legacy_database.cluster, legacy_database.dsn
+    before = sql("SELECT count(*) FROM profiles")[0][0] + PROBE_ROWS
+    hit = 0
+    with Workload(dsn, writers=2, rate=10) as workload:
+        for number in range(max(3, CRASHES // 4)):
+            process = start(legacy_database, "up")
+            try:
+                process.wait(timeout=0.9 + 0.37 * number)
+            except subprocess.TimeoutExpired:
+                hit += 1
+                cluster.stop("immediate")
+                _, errors = process.communicate(timeout=60)
+                assert process.returncode == 1, errors.decode()
+                cluster.start()
+                time.sleep(0.5)
+        process = start(legacy_database, "up")
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+        traffic = workload.stop()
+    assert hit
+    assert traffic.failures == ()
+    assert traffic.disconnects >= hit
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("rbac_contract",)]
+        verdict = ledger.check(connection, profiles_before=before)
+    assert verdict.clean, verdict
