@@ -133,7 +133,7 @@ def test_a_new_column_with_constraints_is_several_changes() -> None:
 def test_where_a_columns_values_come_from_is_not_passed_over(clause: str) -> None:
     _, other = changes(f"ALTER TABLE t DROP z, ADD a int {clause}")[1:]
     assert isinstance(other, c.OtherStatement)
-    assert clause.split()[0] in other.sql
+    assert clause.partition(" ")[0] in other.sql
     assert "DROP" not in other.sql
 
 

@@ -93,7 +93,11 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         from alembic.script import ScriptDirectory  # noqa: PLC0415 - loading it is slow
 
         with self.errors():
-            return ScriptDirectory.from_config(config or self.configuration())
+            script = ScriptDirectory.from_config(config or self.configuration())
+            # Alembic loads the revisions when they are first asked for, which may be when we are in another folder.
+            script.dir = os.path.abspath(script.dir)  # noqa: PTH100 - Alembic keeps text
+            script.get_heads()
+            return script
 
     def url(self, environment: Mapping[str, str] = os.environ) -> str:
         """Say which database is meant: ``--database-url``, the environment, then ``sqlalchemy.url``.

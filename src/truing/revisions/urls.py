@@ -48,8 +48,10 @@ def postgresql_url(url: str, driver: str = "") -> str:
     url = url.strip()
     scheme = _SCHEME.match(url)
     if scheme is None:
+        # Without a scheme nobody can say where a password would be.
         raise ProjectError(
-            f"this is not a database URL: {redact(url)}", hint="Write postgresql://user@host:5432/database."
+            f"this is not a database URL: {redact(re.sub(r'^.*@', '***@', url))}",
+            hint="Write postgresql://user@host:5432/database.",
         )
     backend = scheme["backend"].lower()
     if backend not in {"postgresql", "postgres"}:
