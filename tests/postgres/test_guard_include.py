@@ -93,6 +93,7 @@ def test_it_says_what_it_hid_on_which_side(database, caplog):
     database.execute(THEIRS + OURS)
     metadata = MetaData()
     users = Table("users", metadata, Column("id", Integer, primary_key=True), schema="auth")
+    Table("sessions", metadata, Column("id", Integer, primary_key=True), schema="auth")
     Table("profiles", metadata, Column("id", Integer, primary_key=True), Column("u", ForeignKey(users.c.id)))
     made = []
 
@@ -106,11 +107,11 @@ def test_it_says_what_it_hid_on_which_side(database, caplog):
     assert hidden == (
         Hidden(None, "spatial_ref_sys", "an extension's table", "database"),
         Hidden("_truing", "op", "the journal of truing", "database"),
-        Hidden("auth", "users", "matches auth.*", "database"),
-        Hidden("auth", "users", "matches auth.*", "models"),
+        Hidden("auth", "sessions", "matches auth.*", "models"),
+        Hidden("auth", "users", "matches auth.*", "both"),
     )
     assert len(caplog.messages) == len(hidden)
-    assert "hid auth.users in the database (matches auth.*)" in caplog.messages
+    assert "hid auth.users in the database and the models (matches auth.*)" in caplog.messages
 
 
 def test_a_name_alone_does_not_hide_the_same_name_elsewhere(database):

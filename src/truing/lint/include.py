@@ -46,7 +46,8 @@ class Hidden(msgspec.Struct, frozen=True, order=True):
         schema: None for the default schema.
         name: the table.
         reason: the pattern that means it, ``an extension's table`` or ``the journal of truing``.
-        side: ``database`` (it would have been dropped) or ``models`` (it would have been created).
+        side: ``database`` (it would have been dropped), ``models`` (it would have been created) or ``both`` (it
+            would have been altered).
     """
 
     schema: str | None
@@ -56,7 +57,8 @@ class Hidden(msgspec.Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         table = self.name if self.schema is None else f"{self.schema}.{self.name}"
-        return f"{table} in the {self.side} ({self.reason})"
+        where = "database and the models" if self.side == "both" else self.side
+        return f"{table} in the {where} ({self.reason})"
 
 
 class IncludeObject:
@@ -75,7 +77,7 @@ class IncludeObject:
         name: str | None,  # noqa: ARG002
         type_: str,
         reflected: bool,
-        compare_to: Any,  # noqa: ARG002
+        compare_to: Any,
     ) -> bool:
         """Tell Alembic whether an object takes part; the arguments are Alembic's."""
         # Columns, indexes and constraints belong to a table; a table that is not attached to one is its own.
@@ -85,7 +87,10 @@ class IncludeObject:
         reason = self._reason(table.schema, str(table.name))
         if reason is None:
             return True
-        hidden = Hidden(table.schema, str(table.name), reason, "database" if reflected else "models")
+        if type_ != "table":
+            return False
+        side = "both" if compare_to is not None else "database" if reflected else "models"
+        hidden = Hidden(table.schema, str(table.name), reason, side)
         if hidden not in self._hidden:
             self._hidden[hidden] = None
             _log.info("hid %s", hidden)
