@@ -88,7 +88,7 @@ Event: TypeAlias = PlanStarted | PlanFinished | StepStarted | StepFinished | Bat
 class Observer(Protocol):
     """Whoever wants to know."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, /) -> None:
         """Take note of an event. Must be quick and must not raise."""
 
 

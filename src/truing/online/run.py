@@ -42,8 +42,8 @@ class Runner:
     ) -> None:
         self.settings = settings or OnlineSettings()
         self._connect = connect
-        self._observe = observer or current_observer.get()
-        self._point = faults.from_environment()
+        self.observe = observer or current_observer.get()
+        self.point = faults.from_environment()
 
     def run(
         self,
@@ -77,62 +77,75 @@ class Runner:
                 journal.ensure(connection)
                 plan, record = planned
                 entry = journal.begin(connection, plan, change, record, _estimate(connection, plan))
-                self._point("after planning")
+                self.point("after planning")
             if entry.spec_hash != journal.spec_hash(change):
                 raise OnlineError(
                     f"“{op_id}” was begun with another specification than the revision has now",
                     hint="Restore the revision as it was and run it to its end, or undo it first.",
                 )
-            self._carry_out(connection, entry, resumed=resumed)
+            _Run(connection, entry, self).carry_out(resumed=resumed)
             return True
 
-    def _carry_out(self, connection: psycopg.Connection[Any], entry: journal.Entry, *, resumed: bool) -> None:
-        plan, began = entry.plan, time.monotonic()
-        self._observe(events.PlanStarted(plan, resumed))
+
+class _Run:
+    """One operation on its way: the connection, its entry in the journal, and the index of the next step."""
+
+    def __init__(self, connection: psycopg.Connection[Any], entry: journal.Entry, runner: Runner) -> None:
+        self.connection, self.entry, self.plan = connection, entry, entry.plan
+        self.settings, self.observe, self.point = runner.settings, runner.observe, runner.point
+        self.index, self.cursor, self.returns = entry.step, entry.cursor, 0
+        self.quiet = ""
+
+    def carry_out(self, *, resumed: bool) -> None:
+        """Run every step that is left, then close the entry."""
+        connection, plan, began = self.connection, self.plan, time.monotonic()
+        self.observe(events.PlanStarted(plan, resumed))
         connection.execute("UPDATE _truing.op SET attempts = attempts + 1 WHERE op_id = %s", (plan.op_id,))
         require_visible(connection, plan.table.sql)
-        quiet = "SET LOCAL session_replication_role = replica;" if may_replicate(connection) else ""
-        index, cursor, returns = entry.step, entry.cursor, 0
-        while index < len(plan.steps):
-            self._stop_if_asked()
-            step = plan.steps[index]
-            self._observe(events.StepStarted(plan, step, index + 1))
+        if may_replicate(connection):
+            self.quiet = "SET LOCAL session_replication_role = replica;"
+        while self.index < len(plan.steps):
+            _stop_if_asked()
+            step = plan.steps[self.index]
+            self.observe(events.StepStarted(plan, step, self.index + 1))
             step_began = time.monotonic()
             try:
-                held = self._step(connection, entry, step, index, cursor, quiet)
+                held = self._step(step)
             except psycopg.errors.IntegrityConstraintViolation as error:
-                returns += 1
-                if not step.on_violation or returns > _MAX_RETURNS:
-                    self._fail(connection, plan, step, str(error))
-                    raise OnlineError(
-                        f"“{step.title}” met rows that break it: {error.diag.message_primary}"
-                        f" {error.diag.message_detail or ''}".rstrip(),
-                        hint="`truing audit` lists them. Settle them and run the same command again.",
-                    ) from error
-                index = next(i for i, other in enumerate(plan.steps) if other.id == step.on_violation)
-                connection.execute(journal.advance_sql(plan.op_id, index))
-                cursor = None
+                self._go_back(step, error)
                 continue
             except psycopg.Error as error:
-                self._fail(connection, plan, step, str(error))
+                self._fail(step, str(error))
                 raise OnlineError(
                     f"“{step.title}” failed: {error.diag.message_primary or error}",
                     hint="What was done so far is kept. Mend the cause, then run the same command again.",
                 ) from error
             except OnlineError as error:
-                self._fail(connection, plan, step, error.message)
+                self._fail(step, error.message)
                 raise
-            self._observe(events.StepFinished(plan, step, time.monotonic() - step_began, held))
-            index, cursor = index + 1, None
+            self.observe(events.StepFinished(plan, step, time.monotonic() - step_began, held))
+            self.index, self.cursor = self.index + 1, None
         connection.execute(f"BEGIN; {journal.finish_sql(plan)}; COMMIT")
-        self._observe(events.PlanFinished(plan, time.monotonic() - began))
+        self.observe(events.PlanFinished(plan, time.monotonic() - began))
 
-    def _step(
-        self, connection: psycopg.Connection[Any], entry: journal.Entry, step: Step, index: int, cursor: Any, quiet: str
-    ) -> float:
+    def _go_back(self, step: Step, error: psycopg.errors.IntegrityConstraintViolation) -> None:
+        """Go back to the step that mends rows, when a later one met rows that break it."""
+        self.returns += 1
+        if not step.on_violation or self.returns > _MAX_RETURNS:
+            self._fail(step, str(error))
+            detail = f" {error.diag.message_detail}" if error.diag.message_detail else ""
+            raise OnlineError(
+                f"“{step.title}” met rows that break it: {error.diag.message_primary}{detail}",
+                hint="`truing audit` lists them. Settle them and run the same command again.",
+            ) from error
+        self.index = next(i for i, other in enumerate(self.plan.steps) if other.id == step.on_violation)
+        self.cursor = None
+        self.connection.execute(journal.advance_sql(self.plan.op_id, self.index))
+
+    def _step(self, step: Step) -> float:
         """Run one step and write its end to the journal; return for how long strong locks were held (ms)."""
-        plan, advance = entry.plan, journal.advance_sql(entry.op_id, index + 1)
-        self._point(f"before {step.id}")
+        connection, advance = self.connection, journal.advance_sql(self.entry.op_id, self.index + 1)
+        self.point(f"before {step.id}")
         held = 0.0
         match step.action:
             case Locked() as action:
@@ -142,55 +155,46 @@ class Runner:
                     (*action.statements, advance),
                     self.settings,
                     prelude=action.prelude,
-                    on_attempt=lambda attempt: self._lock_tried(connection, plan, step, attempt),
-                    point=self._point,
+                    on_attempt=lambda attempt: self._lock_tried(step, attempt),
+                    point=self.point,
                 )
             case Plain(statements=statements):
-                transaction = f"BEGIN; {quiet} {'; '.join((*statements, advance))}; COMMIT"
-                passes.retry(connection, transaction, point=self._point)
+                transaction = f"BEGIN; {self.quiet} {'; '.join((*statements, advance))}; COMMIT"
+                passes.retry(connection, transaction, point=self.point)
             case Concurrent() as action:
-                self._concurrent(connection, step, action)
+                self._concurrent(step, action)
                 connection.execute(advance)
             case Batches() as action:
-                self._pass(connection, entry, step, action, cursor, quiet)
+                self._pass(step, action)
                 connection.execute(advance)
             case Settle() as action:
-                passes.settle(connection, action, self.settings, quiet_sql=quiet, point=self._point)
+                passes.settle(connection, action, self.settings, quiet_sql=self.quiet, point=self.point)
                 connection.execute(advance)
-        self._point(f"after {step.id}")
-        journal.note(connection, plan.op_id, step.id, "finished", {"lock_held_ms": round(held, 2)})
+        self.point(f"after {step.id}")
+        journal.note(connection, self.plan.op_id, step.id, "finished", {"lock_held_ms": round(held, 2)})
         return held
 
-    def _pass(
-        self,
-        connection: psycopg.Connection[Any],
-        entry: journal.Entry,
-        step: Step,
-        action: Batches,
-        cursor: Any,
-        quiet: str,
-    ) -> None:
-        total = max(entry.rows_total, 1)
+    def _pass(self, step: Step, action: Batches) -> None:
+        entry, total = self.entry, max(self.entry.rows_total, 1)
 
         def on_batch(done: int, milliseconds: float) -> None:
-            shown = min(done, total)
-            self._observe(events.BatchDone(entry.plan, step, shown, total, milliseconds))
-            self._stop_if_asked()
+            self.observe(events.BatchDone(self.plan, step, min(done, total), total, milliseconds))
+            _stop_if_asked()
 
-        work = passes.Pass(connection, entry.op_id, action, self.settings, quiet_sql=quiet, point=self._point)
-        work.run(cursor, entry.rows_done if cursor is not None else 0, total, on_batch)
+        work = passes.Pass(self.connection, entry.op_id, action, self.settings, quiet_sql=self.quiet, point=self.point)
+        work.run(self.cursor, entry.rows_done if self.cursor is not None else 0, total, on_batch)
 
-    def _concurrent(self, connection: psycopg.Connection[Any], step: Step, action: Concurrent, tries: int = 3) -> None:
+    def _concurrent(self, step: Step, action: Concurrent, tries: int = 3) -> None:
         for number in range(1, tries + 1):
-            if step.probe and _true(connection, step.probe):
+            if step.probe and _true(self.connection, step.probe):
                 return
-            if action.leftover and _true(connection, action.leftover):
+            if action.leftover and _true(self.connection, action.leftover):
                 for statement in action.cleanup:
-                    connection.execute(statement)
+                    self.connection.execute(statement)
             try:
-                connection.execute(f"SET lock_timeout = '{action.lock_timeout_ms}ms'")
-                self._point(f"starting {step.id}")
-                connection.execute(action.statement)
+                self.connection.execute(f"SET lock_timeout = '{action.lock_timeout_ms}ms'")
+                self.point(f"starting {step.id}")
+                self.connection.execute(action.statement)
             except (*locking.RETRIABLE, psycopg.errors.ObjectInUse) as error:
                 if number == tries:
                     raise LockBudgetExceededError(
@@ -200,29 +204,28 @@ class Runner:
                     ) from error
             finally:
                 with suppress(psycopg.OperationalError):
-                    connection.execute("SET lock_timeout = '15s'")
+                    self.connection.execute("SET lock_timeout = '15s'")
             if not step.probe:
                 return
-        if not _true(connection, step.probe):
+        if not _true(self.connection, step.probe):
             raise OnlineError(f"“{step.title}” ran, but the catalog does not show its result")
 
-    def _lock_tried(
-        self, connection: psycopg.Connection[Any], plan: Plan, step: Step, attempt: locking.Attempt
-    ) -> None:
-        self._observe(events.LockTried(plan, step, attempt.number, attempt.pause_s, attempt.blockers))
-        journal.note(connection, plan.op_id, step.id, "lock tried", {"blockers": attempt.blockers})
-        self._stop_if_asked()
+    def _lock_tried(self, step: Step, attempt: locking.Attempt) -> None:
+        self.observe(events.LockTried(self.plan, step, attempt.number, attempt.pause_s, attempt.blockers))
+        journal.note(self.connection, self.plan.op_id, step.id, "lock tried", {"blockers": attempt.blockers})
+        _stop_if_asked()
 
-    def _fail(self, connection: psycopg.Connection[Any], plan: Plan, step: Step, message: str) -> None:
+    def _fail(self, step: Step, message: str) -> None:
         """Keep why the run stops, as far as the server still answers."""
         with suppress(psycopg.Error):
-            if connection.info.transaction_status:
-                connection.execute("ROLLBACK")
-            journal.fail(connection, plan.op_id, f"{step.title}: {message}")
+            if self.connection.info.transaction_status:
+                self.connection.execute("ROLLBACK")
+            journal.fail(self.connection, self.plan.op_id, f"{step.title}: {message}")
 
-    def _stop_if_asked(self) -> None:
-        if stop_requested.is_set():
-            raise InterruptedRunError
+
+def _stop_if_asked() -> None:
+    if stop_requested.is_set():
+        raise InterruptedRunError
 
 
 def _true(connection: psycopg.Connection[Any], query: str) -> bool:

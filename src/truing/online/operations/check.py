@@ -88,7 +88,7 @@ def plan_drop(change: DropConstraint, connection: psycopg.Connection[Any]) -> Pl
 class AddCheckOnlineOp(MigrateOperation):
     """Add a CHECK without a scan under a strong lock."""
 
-    def __init__(self, table: str, name: str, expression: str, schema: str | None):
+    def __init__(self, table: str, name: str, expression: str, schema: str | None) -> None:
         self.table, self.name, self.expression, self.schema = table, name, expression, schema
 
     @classmethod
@@ -117,7 +117,7 @@ def _add(operations: Operations, op: AddCheckOnlineOp) -> None:
 class DropCheckOnlineOp(MigrateOperation):
     """Drop a CHECK under a short lock."""
 
-    def __init__(self, table: str, name: str, schema: str | None):
+    def __init__(self, table: str, name: str, schema: str | None) -> None:
         self.table, self.name, self.schema = table, name, schema
 
     @classmethod

@@ -24,7 +24,6 @@ from truing.online.facts import require_table, row_key
 from truing.online.journal import SCHEMA
 from truing.online.operations.invoke import carry_out, qualified
 from truing.online.operations.not_null import proof_steps, set_statements
-from truing.online.quarantine import same_key
 from truing.online.run import Planned
 from truing.plan import Batches, Locked, Plain, Plan, Settle, Step
 
@@ -160,7 +159,7 @@ def plan_finish(change: AddColumn, connection: psycopg.Connection[Any]) -> Plann
 class AddColumnOnlineOp(MigrateOperation):
     """Add a column with a value for every row, online."""
 
-    def __init__(self, table: str, column: str, type_: str, options: dict[str, Any]):
+    def __init__(self, table: str, column: str, type_: str, options: dict[str, Any]) -> None:
         self.table, self.column, self.type, self.options = table, column, type_, options
 
     @classmethod
@@ -207,7 +206,7 @@ def _add(operations: Operations, op: AddColumnOnlineOp) -> None:
 class DropColumnOnlineOp(MigrateOperation):
     """Drop a column under a short lock."""
 
-    def __init__(self, table: str, column: str, schema: str | None):
+    def __init__(self, table: str, column: str, schema: str | None) -> None:
         self.table, self.column, self.schema = table, column, schema
 
     @classmethod
@@ -234,7 +233,7 @@ def _drop(operations: Operations, op: DropColumnOnlineOp) -> None:
 class FinishColumnOnlineOp(MigrateOperation):
     """Drop the trigger that fills a column for writers that do not know it; or make it again."""
 
-    def __init__(self, table: str, column: str, options: dict[str, Any]):
+    def __init__(self, table: str, column: str, options: dict[str, Any]) -> None:
         self.table, self.column, self.options = table, column, options
 
     @classmethod

@@ -37,7 +37,7 @@ from truing.online.operations.invoke import carry_out, qualified
 class ConvertColumnOnlineOp(MigrateOperation):
     """Change a column's type with conversion, online."""
 
-    def __init__(self, table: str, column: str, type_: str, options: dict[str, Any]):
+    def __init__(self, table: str, column: str, type_: str, options: dict[str, Any]) -> None:
         self.table, self.column, self.type, self.options = table, column, type_, options
 
     @classmethod
@@ -121,7 +121,7 @@ def _convert(operations: Operations, op: ConvertColumnOnlineOp) -> None:
 class _ColumnOp(MigrateOperation):
     """A step of a type change's way: a table and a column."""
 
-    def __init__(self, table: str, column: str, schema: str | None):
+    def __init__(self, table: str, column: str, schema: str | None) -> None:
         self.table, self.column, self.schema = table, column, schema
 
 

@@ -282,7 +282,9 @@ def unmake_step(
 class AddForeignKeyOnlineOp(MigrateOperation):
     """Add a foreign key without blocking writes."""
 
-    def __init__(self, table: str, columns: list[str], referent: str, referent_columns: list[str], **options: Any):
+    def __init__(
+        self, table: str, columns: list[str], referent: str, referent_columns: list[str], **options: Any
+    ) -> None:
         self.table, self.columns = table, columns
         self.referent, self.referent_columns = referent, referent_columns
         self.options = options
@@ -383,7 +385,7 @@ def parse_action(text: str | None) -> tuple[Action, tuple[str, ...]]:
 class DropForeignKeyOnlineOp(MigrateOperation):
     """Drop a foreign key and give back what adding it replaced."""
 
-    def __init__(self, table: str, name: str, schema: str | None):
+    def __init__(self, table: str, name: str, schema: str | None) -> None:
         self.table, self.name, self.schema = table, name, schema
 
     @classmethod

@@ -138,7 +138,7 @@ def plan_drop(change: DropIndex, connection: psycopg.Connection[Any]) -> Planned
 class CreateIndexOnlineOp(MigrateOperation):
     """Build an index without blocking writes."""
 
-    def __init__(self, name: str, table: str, columns: list[str], options: dict[str, Any]):
+    def __init__(self, name: str, table: str, columns: list[str], options: dict[str, Any]) -> None:
         self.name, self.table, self.columns, self.options = name, table, columns, options
 
     @classmethod
@@ -195,7 +195,7 @@ def _create(operations: Operations, op: CreateIndexOnlineOp) -> None:
 class DropIndexOnlineOp(MigrateOperation):
     """Drop an index without blocking anybody."""
 
-    def __init__(self, name: str, table: str, schema: str | None):
+    def __init__(self, name: str, table: str, schema: str | None) -> None:
         self.name, self.table, self.schema = name, table, schema
 
     @classmethod

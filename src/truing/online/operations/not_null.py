@@ -131,7 +131,7 @@ def plan_drop(change: DropNotNull, connection: psycopg.Connection[Any]) -> Plann
 class SetNotNullOnlineOp(MigrateOperation):
     """Set NOT NULL without a scan under a strong lock."""
 
-    def __init__(self, table: str, column: str, nulls: DirtyPolicy, value: str | None, schema: str | None):
+    def __init__(self, table: str, column: str, nulls: DirtyPolicy, value: str | None, schema: str | None) -> None:
         self.table, self.column, self.nulls, self.value, self.schema = table, column, nulls, value, schema
 
     @classmethod
@@ -170,7 +170,7 @@ def _set(operations: Operations, op: SetNotNullOnlineOp) -> None:
 class DropNotNullOnlineOp(MigrateOperation):
     """Drop NOT NULL and give back what setting it replaced."""
 
-    def __init__(self, table: str, column: str, schema: str | None):
+    def __init__(self, table: str, column: str, schema: str | None) -> None:
         self.table, self.column, self.schema = table, column, schema
 
     @classmethod
