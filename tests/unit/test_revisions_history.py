@@ -45,12 +45,12 @@ def test_pending(project: Project, applied: tuple[str, ...], target: str, expect
 
 
 def test_a_revision_that_only_the_database_knows_is_named(project: Project) -> None:
-    with pytest.raises(ProjectError, match="'deadbeef'"):
+    with pytest.raises(ProjectError, match="database is at revision 'deadbeef'"):
         pending(project, ("a1", "deadbeef"))
 
 
 def test_an_abbreviation_in_the_database_is_not_guessed_at(project: Project) -> None:
-    with pytest.raises(ProjectError, match="'a'"):
+    with pytest.raises(ProjectError, match="database is at revision 'a'"):
         pending(project, ("a",))
 
 

@@ -127,6 +127,19 @@ def test_column_references_are_replaced_everywhere_and_once() -> None:
     assert sql.deparse_expression(sql.column_ref("t", "we ird")) == 't."we ird"'
 
 
+def test_children_are_replaced_before_their_parents() -> None:
+    def change(node: sql.Node) -> sql.Node | None:
+        if sql.kind(node) == "ColumnRef":
+            return sql.column_ref("new")
+        if sql.kind(node) == "NullTest":
+            outer = sql.parse_expression("f(x)")
+            outer.func_call.args[0].null_test.CopyFrom(node)
+            return outer
+        return None
+
+    assert sql.deparse_expression(sql.replace(sql.parse_expression("old IS NULL"), change)) == "f(new IS NULL)"
+
+
 def test_the_names_of_a_star_and_a_type_are_read() -> None:
     refs = list(sql.column_refs(sql.parse('SELECT t.*, "X".y')[0].node))
     assert [sql.parts(ref) for ref in refs] == [("t", "*"), ("X", "y")]
