@@ -13,9 +13,9 @@ from typing import Final, NoReturn
 import click
 
 import truing
-from truing.errors import ConnectionFailedError, TruingError
+from truing.errors import ConnectionFailedError, InterruptedRunError, TruingError
 
-COMMANDS: Final = ("lint", "rule")
+COMMANDS: Final = ("downgrade", "lint", "quarantine", "rbac", "rule", "upgrade")
 """Each is a module of :mod:`truing.cli`; tests compare the two."""
 
 NO_ANSWER: Final = 2
@@ -94,7 +94,7 @@ def run(arguments: list[str]) -> int:
         if explained is None:
             raise
         _say(f"Error: {explained.message}", explained.advice)
-        return NO_ANSWER
+        return INTERRUPTED if isinstance(explained, InterruptedRunError) else NO_ANSWER
     return code if isinstance(code, int) else 0
 
 

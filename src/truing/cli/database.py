@@ -32,8 +32,22 @@ def project(invocation: Invocation) -> Project:
     )
 
 
+def url_of(invocation: Invocation) -> str:
+    """Name the database of an invocation: as a person named it, else as the Alembic project does.
+
+    Raises:
+        ProjectError: nobody names one.
+    """
+    named = invocation.database_url
+    if named is not None:
+        from truing.revisions.urls import postgresql_url
+
+        return postgresql_url(named)
+    return project(invocation).url()
+
+
 def connect_reading(url: str) -> closing[psycopg.Connection[Any]]:
-    """Connect to look, not to touch: the session refuses to write whatever it is asked.
+    """Connect to look, not to touch: the session refuses to write unless it is asked otherwise.
 
     Args:
         url: any spelling that SQLAlchemy takes.
@@ -44,18 +58,36 @@ def connect_reading(url: str) -> closing[psycopg.Connection[Any]]:
     Raises:
         ConnectionFailedError: it cannot be reached.
     """
+    connection = _connect(url)
+    connection.execute("SET default_transaction_read_only = on")
+    return closing(connection)
+
+
+def connect_writing(url: str) -> closing[psycopg.Connection[Any]]:
+    """Connect to do what a person asked for.
+
+    Args:
+        url: any spelling that SQLAlchemy takes.
+
+    Returns:
+        A context manager that gives the connection, in autocommit.
+
+    Raises:
+        ConnectionFailedError: it cannot be reached.
+    """
+    return closing(_connect(url))
+
+
+def _connect(url: str) -> psycopg.Connection[Any]:
     import psycopg
 
     from truing.revisions.urls import conninfo, redact
 
+    options = conninfo(url, application_name="truing", connect_timeout=CONNECT_TIMEOUT_S)
     try:
-        connection = psycopg.connect(
-            conninfo(url, application_name="truing"), autocommit=True, connect_timeout=CONNECT_TIMEOUT_S
-        )
+        return psycopg.connect(options, autocommit=True)
     except psycopg.OperationalError as error:
         raise ConnectionFailedError(
             f"{redact(url)} cannot be reached: {redact(str(error).strip())}",
             hint="Check the address, and that PostgreSQL is running and lets you in.",
         ) from error
-    connection.execute("SET default_transaction_read_only = on")
-    return closing(connection)
