@@ -82,7 +82,7 @@ class Conversion(msgspec.Struct, frozen=True):
         pattern = _PATTERNS.get(self.change.type)
         if pattern is None:
             raise UnsupportedChangeError(
-                f"whether text can be read as {self.change.type} cannot be asked read-only of PostgreSQL {self.version}",
+                f"PostgreSQL {self.version} cannot be asked read-only whether text can be read as {self.change.type}",
                 hint="PostgreSQL 16 and later can tell. The run itself can on every version.",
             )
         return f"({self.trimmed(raw)} ~ {literal(pattern)})"

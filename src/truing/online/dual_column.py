@@ -129,10 +129,14 @@ class DualColumn(msgspec.Struct, frozen=True):
         target = self.table.sql
         return (
             f"CREATE TRIGGER {self.trigger('i')} BEFORE INSERT ON {target} FOR EACH ROW EXECUTE FUNCTION {function}()",
-            f"CREATE TRIGGER {self.trigger('u')} BEFORE UPDATE ON {target} FOR EACH ROW WHEN ({when})"
-            f" EXECUTE FUNCTION {function}()",
-            f"ALTER TABLE {target} ENABLE ALWAYS TRIGGER {self.trigger('i')},"
-            f" ENABLE ALWAYS TRIGGER {self.trigger('u')}",
+            (
+                f"CREATE TRIGGER {self.trigger('u')} BEFORE UPDATE ON {target} FOR EACH ROW WHEN ({when})"
+                f" EXECUTE FUNCTION {function}()"
+            ),
+            (
+                f"ALTER TABLE {target} ENABLE ALWAYS TRIGGER {self.trigger('i')},"
+                f" ENABLE ALWAYS TRIGGER {self.trigger('u')}"
+            ),
         )
 
     def trigger(self, suffix: str) -> str:
@@ -167,13 +171,17 @@ class DualColumn(msgspec.Struct, frozen=True):
         target, call = self.table.sql, f"FOR EACH ROW EXECUTE FUNCTION {self.function}_forget()"
         when = f"FOR EACH ROW WHEN ({changed}) EXECUTE FUNCTION {self.function}_forget()"
         return (
-            f"CREATE TABLE {self.residue} ({columns}, __truing_old {self.source_type},"
-            f" __truing_new {self.target_type}, PRIMARY KEY ({key}))",
+            (
+                f"CREATE TABLE {self.residue} ({columns}, __truing_old {self.source_type},"
+                f" __truing_new {self.target_type}, PRIMARY KEY ({key}))"
+            ),
             _function(f"{self.function}_forget", source),
             f"CREATE TRIGGER {self.trigger('d')} AFTER DELETE ON {target} {call}",
             f"CREATE TRIGGER {self.trigger('k')} AFTER UPDATE ON {target} {when}",
-            f"ALTER TABLE {target} ENABLE ALWAYS TRIGGER {self.trigger('d')},"
-            f" ENABLE ALWAYS TRIGGER {self.trigger('k')}",
+            (
+                f"ALTER TABLE {target} ENABLE ALWAYS TRIGGER {self.trigger('d')},"
+                f" ENABLE ALWAYS TRIGGER {self.trigger('k')}"
+            ),
         )
 
     @property

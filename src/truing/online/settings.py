@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 import msgspec
 
 
-class OnlineSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+class OnlineSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
     """Limits and targets of the runner; all times in milliseconds unless the name says seconds.
 
     Attributes:
@@ -35,3 +37,7 @@ class OnlineSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     batch_rows_start: int = 500
     settle_rows: int = 50
     vacuum_every: float = 0.1
+
+
+current_settings: ContextVar[OnlineSettings] = ContextVar("truing_settings", default=OnlineSettings())  # noqa: B039
+"""The settings of this thread's runs. Alembic calls the operations, so that nothing can be passed through."""

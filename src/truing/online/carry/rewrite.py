@@ -182,6 +182,8 @@ class Rewriter:
 
     def _leaf(self, select: Node, scope: Scope, kept: list[bool]) -> None:
         originals = [clone(unwrap(target)) for target in select.target_list]
+        if select.values_lists:
+            kept = []
         for target, stays in zip(select.target_list, kept, strict=True):
             self._target(unwrap(target), scope, stays)
         for wrapper in (*select.values_lists, *select.window_clause):

@@ -11,7 +11,7 @@ from truing.names import QualifiedName, ident, idents
 from truing.online.carry.rewrite import Changes, ColumnsOf, Rewriter
 from truing.online.carry.scope import Changed, Scope, UnclearNameError
 from truing.online.carry.trees import name_windows_plainly, put, written, written_expression
-from truing.sql.parse import Node, clone, find, fields, kind, parse, parse_expression, unwrap
+from truing.sql.parse import Node, clone, find, fields, kind, parse, parse_expression, parts, unwrap
 
 
 def expression(rewriter: Rewriter, text: str, table: QualifiedName) -> str:
@@ -134,6 +134,32 @@ def adapted(text: str, changes: Changes, columns_of: ColumnsOf) -> str:
         if relation in changes:
             _adapt(wrapper, relation, changes, columns_of)
     return written(select)
+
+
+def by_position(text: str, table: QualifiedName, row_functions: frozenset[QualifiedName]) -> str:
+    """Tell whether a query binds columns of the table by their place, which the converted column does not keep.
+
+    Args:
+        text: a query, or an expression as ``SELECT <expression>``.
+        table: the table.
+        row_functions: the functions whose results are rows of the table.
+
+    Returns:
+        What it does; empty when it does not.
+    """
+    tree = parse(text)[0].node
+    for node in find(tree, "RangeVar"):
+        if QualifiedName(node.schemaname, node.relname) == table and node.alias.colnames:
+            return f"it names the columns of {table.sql} by their position"
+    for join in find(tree, "JoinExpr"):
+        inside = (QualifiedName(node.schemaname, node.relname) for node in find(join, "RangeVar"))
+        if join.alias.colnames and table in inside:
+            return f"it names the columns of a join with {table.sql} by their position"
+    for function in find(tree, "FuncCall"):
+        names = parts(function.funcname)
+        if len(names) > 1 and QualifiedName(*names[-2:]) in row_functions:
+            return f"it reads the rows of {table.sql} that {'.'.join(names)}() returns, by their position"
+    return ""
 
 
 def _from_wrappers(node: Node) -> list[Node]:

@@ -17,7 +17,7 @@ from truing.catalog.dependent import Dependent, DependentKind
 from truing.catalog.model import Constraint, Index, Policy, Sequence, Statistic, Table, Trigger, View
 from truing.errors import SqlSyntaxError
 from truing.names import QualifiedName, ident
-from truing.online.carry import checks, columns, indexes, policies, refusals, statistics, triggers, views
+from truing.online.carry import checks, columns, indexes, policies, refusals, statements, statistics, triggers, views
 from truing.online.carry.columns import ConvertDefault
 from truing.online.carry.grants import AccessList, read_access
 from truing.online.carry.model import Part, Refusal
@@ -67,6 +67,16 @@ class Work:
         changed = Changed(self._column.type, new_type, self._column.collation)
         self.target = Target(table.name, column, changed, new_column, old_column, op_id, cache(self._columns_of))
         self.refusals: list[Refusal] = []
+        self._row_functions = self._returning_rows()
+
+    def _returning_rows(self) -> frozenset[QualifiedName]:
+        """Find the functions whose results are rows of the table."""
+        rows = self._connection.cursor(row_factory=tuple_row).execute(
+            "SELECT n.nspname, p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+            " JOIN pg_class c ON c.reltype = p.prorettype WHERE c.oid = %s::regclass",
+            (self._table.name.sql,),
+        )
+        return frozenset(QualifiedName(*row) for row in rows.fetchall())
 
     def _columns_of(self, relation: QualifiedName) -> tuple[str, ...] | None:
         rows = self._connection.cursor(row_factory=tuple_row).execute(
@@ -230,6 +240,10 @@ class Work:
         """Carry views, each after those it reads; adds the columns that change in them to ``changes``."""
         carried = []
         for view in found:
+            reason = statements.by_position(view.definition, self.target.table, self._row_functions)
+            if reason:
+                self._refuse(f"view {view.name.sql}", reason, "Let it name the columns themselves")
+                continue
             way = choose_way(self._rehearsal, view, changes, self.target.columns_of)
             if isinstance(way, Refusal):
                 self.refusals.append(way)
@@ -260,6 +274,9 @@ class Work:
         if not isinstance(policy, Policy) or table is None:  # pragma: no cover - every policy has both
             return Part()
         for text in (policy.using, policy.check):
+            reason = statements.by_position(f"SELECT {text}", self.target.table, self._row_functions) if text else ""
+            if reason:
+                raise UnclearNameError(reason)
             expression = policies.new_expression(rewriter, text, table)
             if expression is not None:
                 self._judge(dependent, self._rehearsal.condition(expression, table))

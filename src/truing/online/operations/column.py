@@ -81,8 +81,10 @@ def _fill_on_insert(change: AddColumn, trigger: str, function: str) -> list[str]
     default = f" OR NEW.{name} IS NOT DISTINCT FROM ({change.default})" if change.default is not None else ""
     source = f"BEGIN\nIF NEW.{name} IS NULL{default} THEN NEW.{name} := ({change.on_insert}); END IF;\nRETURN NEW;\nEND"
     return [
-        f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql"
-        f" SET search_path = pg_catalog, pg_temp AS {body(source)}",
+        (
+            f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql"
+            f" SET search_path = pg_catalog, pg_temp AS {body(source)}"
+        ),
         f"CREATE TRIGGER {trigger} BEFORE INSERT ON {change.table.sql} FOR EACH ROW EXECUTE FUNCTION {function}()",
         f"ALTER TABLE {change.table.sql} ENABLE ALWAYS TRIGGER {trigger}",
     ]
@@ -139,7 +141,7 @@ def plan_finish(change: AddColumn, connection: psycopg.Connection[Any]) -> Plann
     exclusive = (TableLock(table.name, LockMode.SHARE_ROW_EXCLUSIVE),)
     if change.on_insert is not None:
         made = Locked(exclusive, tuple(_fill_on_insert(change, trigger, function)))
-        steps = (Step("trigger", "Make the trigger again", made),)
+        steps: tuple[Step, ...] = (Step("trigger", "Make the trigger again", made),)
         title = f"Fill {table.name}.{ident(change.column)} on insert again"
         op_id, undoes = f"fill {undone}", f"finish {undone}"
     else:

@@ -135,7 +135,7 @@ def _is_free(change: AlterColumnType, column: Column, nullable: bool, connection
         "SELECT EXISTS (SELECT FROM pg_depend d WHERE d.refclassid = 'pg_class'::regclass"
         " AND d.refobjid = %s::regclass AND d.refobjsubid = (SELECT attnum FROM pg_attribute"
         "  WHERE attrelid = %s::regclass AND attname = %s)"
-        " AND d.classid IN ('pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_trigger'::regclass, 'pg_proc'::regclass))",
+        " AND d.classid = ANY ('{pg_rewrite,pg_policy,pg_trigger,pg_proc}'::regclass[]))",
         (table, table, column.name),
     ).fetchone()
     if blocked and blocked[0]:
@@ -198,14 +198,15 @@ def _convert_default(conversion: Conversion, text: str | None, connection: psyco
 
 
 def _trigger_notes(table: Table) -> tuple[str, ...]:
-    names = [
-        t.name for t in table.triggers if t.enabled == "origin" and t.row and "AFTER" in t.definition.split(" ON ")[0]
-    ]
+    after = [t for t in table.triggers if "AFTER" in t.definition.split(" ON ")[0]]
+    names = [t.name for t in after if t.enabled == "origin" and t.row]
     if not names:
         return ()
     return (
-        f"AFTER triggers of {table.name} ({', '.join(names)}) fire for rows that are filled in, unless the role may set"
-        " session_replication_role (a superuser, or GRANT SET ON PARAMETER)",
+        (
+            f"AFTER triggers of {table.name} ({', '.join(names)}) fire for rows that are filled in, unless the role may set"
+            " session_replication_role (a superuser, or GRANT SET ON PARAMETER)"
+        ),
     )
 
 

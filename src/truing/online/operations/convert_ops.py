@@ -72,7 +72,7 @@ class ConvertColumnOnlineOp(MigrateOperation):
             map_table: the table of policy ``map``, with the columns ``raw`` and ``value`` (both text).
             schema: of the table (and of ``references`` and ``map_table`` where they name none).
         """
-        policies = {name: dirty for name in DIRTY_CLASSES} if isinstance(dirty, str) else dict(dirty)
+        policies = dict.fromkeys(DIRTY_CLASSES, dirty) if isinstance(dirty, str) else dict(dirty)
         options = {
             "references": references,
             "nullable": nullable,

@@ -117,8 +117,10 @@ def _is(constraint: Constraint, change: AddForeignKey) -> bool:
 def definition(change: AddForeignKey) -> str:
     """Return ``FOREIGN KEY (...) REFERENCES ...`` as SQL."""
     parts = [
-        f"FOREIGN KEY ({idents(change.columns)}) REFERENCES {change.references.sql}"
-        f" ({idents(change.referenced_columns)})"
+        (
+            f"FOREIGN KEY ({idents(change.columns)}) REFERENCES {change.references.sql}"
+            f" ({idents(change.referenced_columns)})"
+        )
     ]
     parts += ["MATCH FULL"] if change.match_full else []
     parts += [f"ON UPDATE {change.on_update}"] if change.on_update != "NO ACTION" else []
@@ -210,8 +212,10 @@ def _notes(change: AddForeignKey, table: Table) -> tuple[str, ...]:
     if covered:
         return ()
     return (
-        f"no index of {table.name} begins with {idents(change.columns)}: each DELETE in {change.references} will"
-        " read the whole table",
+        (
+            f"no index of {table.name} begins with {idents(change.columns)}: each DELETE in {change.references} will"
+            " read the whole table"
+        ),
     )
 
 

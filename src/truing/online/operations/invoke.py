@@ -19,7 +19,7 @@ from truing.errors import OnlineError, UnsupportedChangeError
 from truing.names import QualifiedName
 from truing.online.run import Planned, Runner
 from truing.online.session import Connect
-from truing.online.settings import OnlineSettings
+from truing.online.settings import current_settings
 
 
 def qualified(operations: Operations, name: str, schema: str | None) -> QualifiedName:
@@ -65,7 +65,7 @@ def carry_out(
         )
     bind = operations.get_bind()
     connect = context.opts.get("truing_connect") or connector(bind)
-    settings = context.opts.get("truing_settings") or OnlineSettings()
+    settings = context.opts.get("truing_settings") or current_settings.get()
     with context.autocommit_block():
         if _holds_locks(connect, bind):
             raise OnlineError(

@@ -1,0 +1,240 @@
+"""Run a project's revisions, or say what running them would do.
+
+In: an Alembic project, the database, a target. Out: the database at the target, with the runner's events told on the
+way; or, for a preview, the plan of every operation with its locks. Alembic and the person's ``env.py`` do the running,
+exactly as ``alembic upgrade`` would.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Literal
+
+import msgspec
+import psycopg
+
+from truing.catalog.read import read_table
+from truing.errors import OnlineError, TruingError, UnsupportedChangeError
+from truing.finding import Location
+from truing.names import QualifiedName, literal
+from truing.online.events import Observer, current_observer
+from truing.online.operations.planners import planner_of
+from truing.online.run import stop_requested
+from truing.online.settings import OnlineSettings, current_settings
+from truing.plan import Plan
+from truing.revisions.history import applied
+from truing.revisions.project import Project
+from truing.revisions.record import RecordedRevision, RecordedStatement
+from truing.revisions.urls import conninfo, sqlalchemy_url
+
+Command = Literal["upgrade", "downgrade"]
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """What one recorded statement would do now.
+
+    Attributes:
+        revision: the revision it belongs to.
+        location: its line.
+        title: the operation or the statement.
+        state: ``planned`` (see ``plan``), ``done`` (the catalog shows it so), ``later`` (it builds on what an earlier
+            one makes, see ``reason``), or ``plain`` (an ordinary statement, run as it is).
+        plan: its steps.
+        reason: why it cannot be planned yet.
+        sql: the statement of ``plain``.
+    """
+
+    revision: str
+    location: Location
+    title: str
+    state: Literal["planned", "done", "later", "plain"]
+    plan: Plan | None = None
+    reason: str = ""
+    sql: str = ""
+
+
+def preview(recorded: tuple[RecordedRevision, ...], connection: psycopg.Connection[Any]) -> Iterator[Preview]:
+    """Plan what revisions would do to the database as it is now; nothing is changed.
+
+    Args:
+        recorded: the pending revisions, in order.
+        connection: in autocommit mode, as the role that would run them (planning tries things in transactions that it
+            rolls back, on empty temporary tables).
+
+    Yields:
+        One preview for each statement.
+    """
+    connection.execute("SELECT set_config('search_path', '', false), set_config('TimeZone', 'UTC', false)")
+    for revision in recorded:
+        for statement in revision.statements:
+            yield _preview(revision, statement, connection)
+
+
+def _preview(revision: RecordedRevision, statement: RecordedStatement, connection: psycopg.Connection[Any]) -> Preview:
+    title = statement.title or " ".join(statement.sql.split())
+    change = statement.changes[0] if statement.changes else None
+    if not statement.online or change is None:
+        return Preview(revision.revision, statement.location, title, "plain", sql=statement.sql)
+    planner = planner_of(statement.operation, change)
+    if planner is None:
+        return Preview(revision.revision, statement.location, title, "plain", sql=title)
+    try:
+        planned = planner(change, connection)
+    except UnsupportedChangeError as error:
+        return Preview(revision.revision, statement.location, title, "later", reason=error.message)
+    if planned is None:
+        return Preview(revision.revision, statement.location, title, "done")
+    return Preview(revision.revision, statement.location, title, "planned", plan=planned[0])
+
+
+def run(
+    command: Command,
+    project: Project,
+    target: str,
+    *,
+    settings: OnlineSettings | None = None,
+    observer: Observer | None = None,
+) -> None:
+    """Run ``alembic upgrade`` or ``alembic downgrade``, with progress and a clean stop on ctrl-C.
+
+    Args:
+        command: which of the two.
+        project: the Alembic project, which knows the database.
+        target: as Alembic takes it.
+        settings: the runner's limits.
+        observer: told of what happens.
+
+    Raises:
+        TruingError: it stopped; running it again goes on from there.
+    """
+    from alembic import command as alembic_command  # noqa: PLC0415 - loading it is slow
+
+    url = project.url()
+    config = project.configuration(sqlalchemy_url(url))
+    observed = current_observer.set(observer) if observer else None
+    chosen = current_settings.set(settings) if settings else None
+    try:
+        with project.at_root(), _stopping_on_interrupt():
+            (alembic_command.upgrade if command == "upgrade" else alembic_command.downgrade)(config, target)
+    finally:
+        if observed:
+            current_observer.reset(observed)
+        if chosen:
+            current_settings.reset(chosen)
+
+
+@contextmanager
+def _stopping_on_interrupt() -> Iterator[None]:
+    """Let the first ctrl-C stop the run between two steps, and the second one at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if stop_requested.is_set():
+            signal.default_int_handler(number, frame)
+        stop_requested.set()
+
+    try:
+        before = signal.signal(signal.SIGINT, stop)
+    except ValueError:  # not the main thread: whoever is, decides
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        stop_requested.clear()
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing that was looked at after a run, and what was seen."""
+
+    what: str
+    good: bool
+    seen: str = ""
+
+
+def verify(
+    recorded: tuple[RecordedRevision, ...],
+    connection: psycopg.Connection[Any],
+    *,
+    version_table: str = "alembic_version",
+    version_schema: str | None = None,
+) -> tuple[Check, ...]:
+    """Look whether the revisions that were run have brought about what they ask for.
+
+    The catalog is asked again by the very planners that made the plans: where they find something left to do, it is
+    not done. Then for constraints that are not valid and indexes that are not usable in the tables concerned.
+
+    Args:
+        recorded: the revisions, in order.
+        connection: in autocommit mode.
+        version_table: Alembic's table.
+        version_schema: its schema.
+    """
+    connection.execute("SELECT set_config('search_path', '', false), set_config('TimeZone', 'UTC', false)")
+    checks = []
+    heads = {revision.revision for revision in recorded} - {
+        parent for revision in recorded for parent in revision.down_revisions
+    }
+    if recorded:
+        stamped = set(applied(connection, version_table, version_schema))
+        checks.append(Check("the database is stamped with the target", heads <= stamped, ", ".join(sorted(stamped))))
+    tables: set[QualifiedName] = set()
+    for revision in recorded:
+        for statement in revision.statements:
+            tables.update(change.table for change in statement.changes)
+            if statement.online and not _superseded(statement, revision, recorded):
+                checks.append(_left(statement, connection))
+    checks += [_valid(table, connection) for table in sorted(tables) if read_table(connection, table) is not None]
+    return tuple(checks)
+
+
+def _superseded(
+    statement: RecordedStatement, revision: RecordedRevision, recorded: tuple[RecordedRevision, ...]
+) -> bool:
+    """Tell whether a later statement takes back what this one does (an index dropped by the next revision)."""
+    name = getattr(statement.changes[0], "name", None) if statement.changes else None
+    later = recorded[recorded.index(revision) :]
+    return name is not None and any(
+        other is not statement
+        and (other.operation or "").startswith("drop_")
+        and any(getattr(change, "name", None) == name for change in other.changes)
+        for each in later
+        for other in each.statements
+    )
+
+
+def _left(statement: RecordedStatement, connection: psycopg.Connection[Any]) -> Check:
+    planner = planner_of(statement.operation, statement.changes[0])
+    if planner is None:
+        return Check(statement.title, good=True)
+    try:
+        planned = planner(statement.changes[0], connection)
+    except TruingError as error:
+        return Check(statement.title, good=False, seen=error.message)
+    return Check(statement.title, planned is None, "" if planned is None else "the catalog does not show it as done")
+
+
+def _valid(table: QualifiedName, connection: psycopg.Connection[Any]) -> Check:
+    row = connection.execute(
+        "SELECT string_agg(x.name, ', ' ORDER BY x.name) FROM (SELECT conname AS name FROM pg_constraint"
+        f" WHERE conrelid = {literal(table.sql)}::regclass AND NOT convalidated UNION ALL"
+        " SELECT indexrelid::regclass::text FROM pg_index"
+        f" WHERE indrelid = {literal(table.sql)}::regclass AND NOT (indisvalid AND indisready AND indislive)) x"
+    ).fetchone()
+    bad = row[0] if row else None
+    return Check(f"every constraint and index of {table} is valid", bad is None, bad or "")
+
+
+def connect(project: Project, **options: str) -> psycopg.Connection[Any]:
+    """Connect to a project's database, in autocommit mode.
+
+    Raises:
+        OnlineError: it cannot be reached.
+    """
+    try:
+        return psycopg.connect(conninfo(project.url(), application_name="truing", **options), autocommit=True)
+    except psycopg.OperationalError as error:
+        raise OnlineError(f"the database cannot be reached: {error}") from error
