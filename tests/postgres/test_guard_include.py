@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 
@@ -160,6 +159,5 @@ def test_the_public_one_reads_the_configuration(tmp_path, monkeypatch, database)
 def test_the_public_name_is_this_one():
     from truing.lint import include  # noqa: PLC0415
 
-    with contextlib.suppress(AttributeError):
-        assert truing.include_object is include.include_object
+    assert truing.include_object is include.include_object
     assert include.hidden() == include.include_object.hidden()

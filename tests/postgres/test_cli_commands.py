@@ -1,0 +1,165 @@
+"""The commands on a real database: upgrade, quarantine, downgrade, rbac, and what they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.project import make_project
+from truing.cli.app import run
+
+CONVERT = """
+op.convert_column_online(
+    "profiles", "tenant_id", "uuid", schema="app", dirty={"malformed": "sentinel", "empty": "sentinel", "null": "null"}
+)
+"""
+BODIES = {"start": "", "convert": CONVERT}
+ROWS = """
+CREATE SCHEMA app;
+CREATE TABLE app.profiles (id int PRIMARY KEY, tenant_id text);
+INSERT INTO app.profiles SELECT n, CASE WHEN n % 10 = 0 THEN 'bad ' || n ELSE gen_random_uuid()::text END
+FROM generate_series(1, 100) AS n;
+"""
+
+
+@pytest.fixture
+def ini(tmp_path, database, monkeypatch):
+    for name in ("TRUING_DATABASE_URL", "DATABASE_URL", "ALEMBIC_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    database.execute(ROWS)
+    url = database.url.replace("postgresql://", "postgresql+psycopg://", 1)
+    path = make_project(tmp_path, BODIES, url=url)
+    revision = path.parent / "migrations" / "versions" / "convert.py"
+    back = 'op.revert_column_online("profiles", "tenant_id", schema="app")'
+    revision.write_text(revision.read_text().replace("def downgrade():\n    pass", f"def downgrade():\n    {back}"))
+    return path
+
+
+def answer(capsys, *arguments: str) -> tuple[int, dict]:
+    capsys.readouterr()
+    code = run([*arguments, "--output-format", "json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def column_type(database) -> str:
+    query = "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'app.profiles'::regclass AND attname = 'tenant_id'"
+    return database.execute(query)[0][0]
+
+
+def test_up_settle_and_down_again(ini, database, capsys):
+    before = database.execute("SELECT id, tenant_id FROM app.profiles ORDER BY id")
+    code, said = answer(capsys, "upgrade")
+    assert (code, said["facts"]["before"], said["facts"]["after"]) == (0, "(base)", "convert")
+    assert said["facts"]["online operations"] == 1
+    assert column_type(database) == "uuid"
+
+    code, said = answer(capsys, "upgrade")
+    assert (code, said["summary"]) == (0, "Nothing to do: the database is there already.")
+
+    code, said = answer(capsys, "quarantine", "list", "--reason", "malformed", "--limit", "3")
+    counts, entries = said["tables"]
+    assert counts["rows"] == [
+        {"table": "app.profiles", "column": "tenant_id", "class": "malformed", "open": 10, "settled": 0}
+    ]
+    assert [row["original"] for row in entries["rows"]] == ["bad 10", "bad 20", "bad 30"]
+
+    number = str(entries["rows"][0]["id"])
+    code, said = answer(capsys, "quarantine", "show", number)
+    assert (code, said["facts"]["original"], said["facts"]["key id"], said["summary"]) == (0, "bad 10", "10", "Open.")
+
+    code, said = answer(capsys, "quarantine", "resolve", number, "--keep")
+    assert (code, said["summary"]) == (0, "Settled: kept as it is.")
+
+    code, said = answer(capsys, "downgrade", "-1")
+    assert (code, said["facts"]["after"]) == (0, "start")
+    assert column_type(database) == "text"
+    after = database.execute("SELECT id, tenant_id FROM app.profiles ORDER BY id")
+    assert [row for row in after if row[0] != 10] == [row for row in before if row[0] != 10]
+
+
+def test_progress_goes_to_standard_error(ini, capsys):
+    assert run(["upgrade", "--to", "convert"]) == 0
+    said = capsys.readouterr()
+    assert "done in" in said.err
+    assert "done in" not in said.out
+    assert "longest lock held" in said.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["quarantine", "show", "17"], "no entry 17"),
+        (["quarantine", "resolve", "17"], "--value TEXT or --keep"),
+        (["quarantine", "resolve", "17", "--value", "x", "--keep"], "--value TEXT or --keep"),
+        (["upgrade", "--to", "nowhere"], "nowhere"),
+    ],
+)
+def test_what_cannot_be_done_is_said(ini, capsys, arguments, words):
+    assert run(arguments) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert "Traceback" not in said
+
+
+def test_an_empty_quarantine(ini, capsys):
+    code, said = answer(capsys, "quarantine", "list")
+    assert (code, said["summary"], said["tables"]) == (0, "Nothing waits to be settled.", [])
+
+
+def test_online_settings_of_the_configuration_are_checked(ini, capsys):
+    ini.with_name("pyproject.toml").write_text("[tool.truing.online]\nlock-timeout = 5\n")
+    assert run(["upgrade"]) == 2
+    assert "Did you mean lock-timeout-ms?" in capsys.readouterr().err
+
+
+def test_interrupting_stops_and_going_on_ends_it(ini, database, capsys):
+    # Somebody holds a lock, so that the upgrade has to wait for it until it is interrupted.
+    with database.connect(autocommit=False) as holder:
+        holder.execute("LOCK TABLE app.profiles IN ACCESS SHARE MODE")
+        child = subprocess.Popen(
+            [sys.executable, "-m", "truing", "upgrade"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'truing%' AND datname = current_database()"
+        deadline = time.monotonic() + 60
+        while not database.execute(waiting)[0][0] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=120)
+    assert "Stopping after this batch" in err
+    assert child.returncode == 130, (out, err)
+    assert "Traceback" not in err
+    assert run(["upgrade"]) == 0
+    assert column_type(database) == "uuid"
+
+
+def test_lint_reads_the_live_database(ini, database, capsys):
+    database.execute(
+        "CREATE SCHEMA auth; CREATE TABLE auth.users (id int PRIMARY KEY);"
+        "CREATE TABLE app.badges (u int CONSTRAINT to_users REFERENCES auth.users)"
+    )
+    code, said = answer(capsys, "lint")
+    assert code == 1
+    assert [each["subject"] for each in said["findings"]] == ["app.badges.to_users"]
+    assert said["facts"]["looked at"] == "database, models, revisions"
+
+
+def test_a_new_rbac_database_and_an_adoption(database, make_database, capsys):
+    code, said = answer(capsys, "rbac", "init", "--database-url", database.url, "--schema", "app")
+    assert code == 0
+    assert database.execute("SELECT count(*) FROM app.profiles") == [(0,)]
+    other = make_database()
+    code, said = answer(capsys, "rbac", "adopt", "--database-url", other.url, "--scratch-url", other.url, "--compare")
+    assert (code, said["summary"]) == (1, "The database does not fit.")
+    assert said["findings"]
