@@ -328,12 +328,15 @@ def test_a_long_temporary_folder_is_passed_over(binaries, tmp, monkeypatch):
 
 
 def test_no_usable_temporary_folder_is_an_error_that_names_them(binaries, tmp, monkeypatch):
-    def full(**_: object) -> str:
+    def full(_self: Path, **_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    cluster = Cluster(binaries)
+    monkeypatch.setattr(Path, "mkdir", full)
     with pytest.raises(ServerError, match="No temporary folder can be used") as error:
-        Cluster(binaries).start()
+        cluster.start()
+    monkeypatch.undo()
+    assert_nothing_left(tmp)
     assert f"{tmp} (No space left on device); /tmp (No space left" in str(error.value)
 
 
@@ -433,6 +436,41 @@ def test_nothing_is_left_when_the_owner_ends_without_closing(binaries, tmp, endi
         if orderly:
             assert owner.hear() == {"left": []}
         assert owner.end()[0] == code
+        assert_nothing_left(tmp)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "account.make_folder",
+        "account.Account.can",
+        "account.reachable",
+        "cluster.Cluster._initdb",
+        "cluster.Cluster._write_configuration",
+        "cluster.Cluster._start_server",
+        "cluster.Cluster._wait_until_ready",
+    ],
+)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_nothing_is_left_when_the_owner_is_killed_at(binaries, tmp, place, when):
+    script = f"""
+        import truing.server.account, truing.server.cluster
+        *path, name = {place!r}.split(".")
+        holders = [truing.server]
+        for part in path:
+            holders.append(getattr(holders[-1], part))
+        original = getattr(holders[-1], name)
+        def killed(*arguments):
+            if {when!r} == "after":
+                original(*arguments)
+            os.kill(os.getpid(), 9)
+        for holder in (holders[-1], truing.server.cluster):
+            if hasattr(holder, name):
+                setattr(holder, name, killed)
+        Cluster(binaries).start()
+        """
+    with Owner(binaries, script) as owner:
+        assert owner.end()[0] == -signal.SIGKILL
         assert_nothing_left(tmp)
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,20 +91,31 @@ class Account(msgspec.Struct, frozen=True):
             ) from error
 
 
-def make_folder(account: Account) -> Path:
+def make_folder(account: Account, announce: Callable[[Path], None]) -> Path:
     """Make a temporary folder where the path of a socket is short enough and the account can reach it.
+
+    Args:
+        account: who has to reach it.
+        announce: is told each path before it is made, so that it can be removed whatever happens to us.
 
     Raises:
         ServerError: there is none such on this machine.
     """
-    longest = len("/truing-12345678/s/.s.PGSQL.65535")
+    # Nobody can guess or have this name, so that whoever is told it may remove what is there.
+    name = f"truing-{secrets.token_hex(8)}"
+    longest = len(f"/{name}/s/.s.PGSQL.65535")
     refused = []
-    for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - mkdtemp makes it private
-        if len(os.fsencode(parent)) + longest > _LONGEST_SOCKET_PATH:
+    for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108 - mkdir refuses what exists
+        folder = Path(parent, name).absolute()
+        if "\n" in parent:
+            refused.append(f"{parent!r} (a line break in its name)")
+            continue
+        if len(os.fsencode(folder.parent)) + longest > _LONGEST_SOCKET_PATH:
             refused.append(f"{parent} (too long for the path of a Unix socket)")
             continue
         try:
-            folder = Path(tempfile.mkdtemp(prefix="truing-", dir=parent))
+            announce(folder)
+            folder.mkdir(mode=0o700)
         except OSError as error:
             refused.append(f"{parent} ({error.strerror})")
             continue

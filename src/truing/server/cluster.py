@@ -229,9 +229,9 @@ class Cluster:
     # How it does it
 
     def _create(self) -> None:
-        self._folder = make_folder(self._account)
         self._watch()
         atexit.register(self.close)
+        self._folder = make_folder(self._account, self._announce)
         self._programs = reachable(self.binaries, self._account, self.folder)
         for private in (self.data_dir, self.socket_dir):
             private.mkdir(mode=0o700)
@@ -248,7 +248,7 @@ class Cluster:
         self._close_pipe()
         end, self._pipe = os.pipe()  # neither end is inherited by programs that anybody starts
         self._watchdog = subprocess.Popen(
-            [sys.executable, "-I", "-S", watchdog.__file__, str(self.folder), str(os.getpid())],
+            [sys.executable, "-I", "-S", watchdog.__file__, str(os.getpid())],
             stdin=end,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -257,6 +257,16 @@ class Cluster:
             start_new_session=True,
         )
         os.close(end)
+        if self._folder is not None:
+            self._announce(self._folder)
+
+    def _announce(self, folder: Path) -> None:
+        self._tell(os.fsencode(folder) + b"\n")
+
+    def _tell(self, line: bytes) -> None:
+        if self._pipe is not None:
+            with suppress(BrokenPipeError):
+                os.write(self._pipe, line)
 
     def _close_pipe(self) -> None:
         pipe, self._pipe = self._pipe, None
@@ -291,9 +301,7 @@ class Cluster:
 
     def _ended(self, process: subprocess.Popen[bytes]) -> None:
         """Tell the watchdog that a process id is free again, and may become somebody else's."""
-        if self._pipe is not None:
-            with suppress(BrokenPipeError):
-                os.write(self._pipe, b"-%d\n" % process.pid)
+        self._tell(b"-%d\n" % process.pid)
 
     def _initdb(self, locale: str) -> bool:
         arguments = [
