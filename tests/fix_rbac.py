@@ -26,7 +26,7 @@ def engine(database: Database) -> Iterator[Engine]:
 def legacy(engine: Engine) -> Inventory:
     """Fill that database with the legacy tables and 1,000 profiles."""
     # Imported here, because Alembic takes a third of a second that most tests do not need.
-    from truing.rbac.legacy import build_legacy
+    from truing.rbac.legacy import build_legacy  # noqa: PLC0415
 
     with engine.connect() as connection:
         return build_legacy(connection, tenants=20, profiles=1_000, seed=7, dirty_fraction=0.1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from sqlalchemy import create_engine
 
 from truing.errors import UsageError
 from truing.rbac.dirt import CLEAN, DIRTY_CLASSES
@@ -84,8 +85,6 @@ def test_orphans_and_nulls_are_planted_everywhere(legacy):
 
 
 def test_the_same_seed_makes_the_same_rows(legacy, database, make_database):
-    from sqlalchemy import create_engine
-
     digest = "SELECT md5(string_agg(md5(t::text), '' ORDER BY t.id)) FROM {} t"
     tables = ("tenants", "profiles", "user_roles", "tenant_features", "sidebar_features", "roles")
     digests = [[each.execute(digest.format(table)) for table in tables] for each in (database,)]
