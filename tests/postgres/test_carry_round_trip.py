@@ -35,8 +35,8 @@ def db(database: Database) -> Database:
         CREATE TABLE {u} (id bigint PRIMARY KEY, t_id bigint, name text, {c} text);
         """
         )
-        + sql(f"INSERT INTO {{t}} SELECT g, CASE g %% 2 WHEN 0 THEN '{A}' ELSE '{B}' END, g, 'n' || g FROM generate_series(1, 20) g;".replace("%%", "%"))
-        + sql(f"INSERT INTO {{u}} VALUES (1, 1, 'one', '{A}'), (2, 2, 'two', '{B}')")
+        + sql(f"INSERT INTO {{t}} SELECT g, CASE g % 2 WHEN 0 THEN '{A}' ELSE '{B}' END, g, 'n' || g FROM generate_series(1, 20) g;")
+        + sql(f"INSERT INTO {{u}} VALUES (1, 1, 'one', '{B}'), (2, 2, 'two', '{A}')")
     )
     return database
 
@@ -125,6 +125,7 @@ def test_column_properties(db: Database) -> None:
     db.execute(
         sql(
             """
+        GRANT USAGE ON SCHEMA {s} TO {a};
         GRANT SELECT ({c}), UPDATE ({c}) ON {t} TO {a} WITH GRANT OPTION;
         GRANT SELECT ({c}) ON {t} TO PUBLIC;
         SET ROLE {a}; GRANT UPDATE ({c}) ON {t} TO {b}; RESET ROLE;
@@ -135,7 +136,6 @@ def test_column_properties(db: Database) -> None:
             a=ident(a),
             b=ident(b),
         )
-        + f"GRANT USAGE ON SCHEMA {ident(S)} TO {ident(a)}"
     )
     before = state(db.connect())["table column", ident(S) + "." + ident(T), C]
     seen = []
@@ -164,7 +164,7 @@ def test_statistics(db: Database) -> None:
     db.execute(
         sql(
             """
-        CREATE STATISTICS {s}."st ""1" (ndistinct, mcv) ON {c}, n, lower({c}) FROM {t};
+        CREATE STATISTICS {s}."st ""1" (ndistinct, mcv) ON id, {c}, lower({c}) FROM {t};
         CREATE STATISTICS {s}.st2 ON (({c} || 'x')) FROM {t};
         ALTER STATISTICS {s}.st2 SET STATISTICS 17;
         COMMENT ON STATISTICS {s}.st2 IS 'co''mment';

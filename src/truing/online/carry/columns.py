@@ -42,10 +42,14 @@ def converted_default(
     Returns:
         An expression; None for no default.
     """
-    if convert is None or not is_constant(default):
+    if not is_constant(default):
         return f"({default})::{new_type}"
-    row = connection.cursor(row_factory=tuple_row).execute(f"SELECT ({default})::text".encode()).fetchone()
-    text = convert(row[0] if row else None)
+    # Evaluated now: a constant that the new type cannot hold would fail every INSERT after the swap.
+    cast = f"::{new_type}" if convert is None else ""
+    row = connection.cursor(row_factory=tuple_row).execute(f"SELECT (({default}){cast})::text".encode()).fetchone()
+    text = row[0] if row else None
+    if convert is not None:
+        text = convert(text)
     return None if text is None else f"{literal(text).strip()}::{new_type}"
 
 

@@ -8,11 +8,27 @@ Only as much of PostgreSQL's name resolution as definitions need that the server
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 import msgspec
 
 from truing.errors import UnsupportedChangeError
 from truing.names import QualifiedName
+
+
+_INTEGERS: Final = ("smallint", "integer", "bigint")
+_TEXTS: Final = ("text", "character varying")
+
+
+def means_the_same(old: str, new: str) -> bool:
+    """Tell whether expressions over one type mean the same over the other, so that nothing has to be cast back.
+
+    Casting back would even be wrong: ``integer`` becomes ``bigint`` because values no longer fit.
+    """
+    old, new = (name.partition("(")[0] for name in (old, new))
+    if old in _INTEGERS and new in _INTEGERS:
+        return _INTEGERS.index(old) <= _INTEGERS.index(new)
+    return old == new or (old in _TEXTS and new in _TEXTS)
 
 
 class UnclearNameError(UnsupportedChangeError):

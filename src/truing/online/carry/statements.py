@@ -5,13 +5,13 @@ Each function takes what ``pg_get_indexdef`` and its sisters print, and a :class
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from truing.names import QualifiedName, ident, idents
 from truing.online.carry.rewrite import Changes, ColumnsOf, Rewriter
 from truing.online.carry.scope import Changed, Scope, UnclearNameError
 from truing.online.carry.trees import name_windows_plainly, put, written, written_expression
-from truing.sql.parse import Node, clone, find, fields, kind, parse, parse_expression, parts, unwrap
+from truing.sql.parse import Node, clone, enum_name, find, fields, kind, parse, parse_expression, parts, unwrap
 
 
 def expression(rewriter: Rewriter, text: str, table: QualifiedName) -> str:
@@ -21,13 +21,37 @@ def expression(rewriter: Rewriter, text: str, table: QualifiedName) -> str:
     return written_expression(tree)
 
 
-def query(rewriter: Rewriter, text: str) -> tuple[str, tuple[Changed | None, ...]]:
-    """Rewrite a view's query; return it with how each of its columns changes."""
+def query(
+    rewriter: Rewriter, text: str, pinned: Mapping[int, str] | None = None
+) -> tuple[str, tuple[Changed | None, ...]]:
+    """Rewrite a view's query.
+
+    Args:
+        rewriter: see above.
+        text: the query.
+        pinned: types that output columns, from 0, are cast to.
+
+    Returns:
+        The new query, and how each of its columns changes.
+    """
     select = clone(parse(text)[0].node)
     name_windows_plainly(select)
     outputs = rewriter.outputs(select)
     rewriter.query(select)
+    for place, type_name in (pinned or {}).items():
+        _pin(select, place, outputs[place].name, type_name)
     return written(select), tuple(output.changed for output in outputs)
+
+
+def _pin(select: Node, place: int, name: str, type_name: str) -> None:
+    """Cast one output column of a query to a type, in every branch of a UNION."""
+    if enum_name(select, "op") != "SETOP_NONE":
+        for branch in (select.larg, select.rarg):
+            _pin(branch, place, name, type_name)
+    elif place < len(select.target_list):
+        target = unwrap(select.target_list[place])
+        put(target.val, type_name)
+        target.name = name
 
 
 def index(

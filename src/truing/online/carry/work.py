@@ -23,7 +23,7 @@ from truing.online.carry.grants import AccessList, read_access
 from truing.online.carry.model import Part, Refusal
 from truing.online.carry.rehearse import Rehearsal
 from truing.online.carry.rewrite import Rewriter
-from truing.online.carry.scope import Changed, UnclearNameError
+from truing.online.carry.scope import Changed, UnclearNameError, means_the_same
 from truing.online.carry.target import Target
 from truing.online.carry.views import CarriedView
 from truing.online.carry.ways import Changes, Way, choose_way
@@ -35,9 +35,6 @@ _ORDER: Final[tuple[DependentKind, ...]] = ("default", "sequence", "index", "uni
 """The kinds that change nothing but the table; views come after them, and policies, which may read views, last."""
 
 _ADVICE: Final = "Drop it before and make it again afterwards, in revisions of their own"
-
-_INTEGERS: Final = ("smallint", "integer", "bigint")
-_TEXTS: Final = ("text", "character varying")
 
 
 class Work:
@@ -165,7 +162,7 @@ class Work:
             self._refuse(f"table {target.table.sql}", f"it cannot be copied: {error.diag.message_primary}", "Mend that")
             return False
         old, collation = self._column.type, self._column.collation
-        changed = Changed(old, new_type, collation, bare=collation is None and _means_the_same(old, new_type))
+        changed = Changed(old, new_type, collation, bare=collation is None and means_the_same(old, new_type))
         self.target = msgspec.structs.replace(target, changed=changed)
         return True
 
@@ -283,11 +280,3 @@ class Work:
         return policies.carry_policy(
             rewriter, policy, table, converted=self.target.table, reads_view=bool(dependent.via)
         )
-
-
-def _means_the_same(old: str, new: str) -> bool:
-    """Tell whether every expression over one type means the same over the other, so that nothing has to be cast."""
-    old, new = (name.partition("(")[0] for name in (old, new))
-    if old in _INTEGERS and new in _INTEGERS:
-        return _INTEGERS.index(old) <= _INTEGERS.index(new)
-    return old == new or (old in _TEXTS and new in _TEXTS)
