@@ -9,7 +9,7 @@ from truing.revisions.project import Project, discover
 
 ENV = """
 from alembic import context
-from sqlalchemy import Column, Integer, MetaData, Table, create_engine
+from sqlalchemy import Column, Integer, MetaData, NullPool, Table, create_engine
 
 target_metadata = MetaData()
 Table("users", target_metadata, Column("id", Integer, primary_key=True))
@@ -25,7 +25,8 @@ if context.is_offline_mode():
     with context.begin_transaction():
         context.run_migrations()
 else:
-    with create_engine(context.config.get_main_option("sqlalchemy.url")).connect() as connection:
+    engine = create_engine(context.config.get_main_option("sqlalchemy.url"), poolclass=NullPool)
+    with engine.connect() as connection:
         context.configure(connection=connection, target_metadata=target_metadata)
         with context.begin_transaction():
             context.run_migrations()
