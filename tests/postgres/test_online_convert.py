@@ -162,6 +162,15 @@ def test_the_policies_null_map_and_create_parent(op, sql, dirt):
     assert (sql(CONTENT), sql('SELECT * FROM "Åpp".tenants ORDER BY id')) == before
 
 
+def test_a_sentinel_row_that_is_there_is_used_and_stays(op, sql):
+    sql(SCHEMA)
+    sql(f"""INSERT INTO "Åpp".tenants VALUES ('{NIL}', 'mine', false); INSERT INTO "Åpp".profiles ("Tenant Id") VALUES ('x')""")
+    convert(op, dict.fromkeys(("null", "empty", "malformed", "orphan"), "sentinel"))
+    assert sql('SELECT "Tenant Id"::text FROM "Åpp".profiles') == [(NIL,)]
+    op.revert_column_online("profiles", "Tenant Id", schema="Åpp")
+    assert sql(f"""SELECT name FROM "Åpp".tenants WHERE id = '{NIL}'""") == [("mine",)]
+
+
 def test_policy_fail_changes_nothing(op, sql, dirt):
     before = sql(CONTENT), column_type(sql)
     with pytest.raises(DirtyDataError, match="no place as uuid"):

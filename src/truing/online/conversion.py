@@ -206,5 +206,7 @@ def parent_insert(reference_table: QualifiedName, column: str, value: str, paren
     values = "".join(f", {literal(text)}" for text in parent.values())
     return (
         f"INSERT INTO {reference_table.sql} ({ident(column)}{columns}) SELECT {value}{values} {source}"
+        # ON CONFLICT alone is too late: a NOT NULL column of a row that is there already is checked before it.
+        f" WHERE NOT EXISTS (SELECT FROM {reference_table.sql} there WHERE there.{ident(column)} = {value})"
         f" ON CONFLICT ({ident(column)}) DO NOTHING RETURNING {ident(column)}::text"
     )
