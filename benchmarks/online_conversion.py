@@ -7,8 +7,9 @@ write; it is repeated, and reported as ratios with min / median / max:
 ``plan``   the statements of a hand-written migration: that ALTER, three foreign keys, two indexes built concurrently
 ``truing`` ``op.convert_column_online`` (against plain), and with it the same keys and indexes online (against plan)
 
-The database is the legacy RBAC one without the views, policies and triggers that would stop the first two outright, and
-without orphans, which would stop the second. Run: ``python benchmarks/online_conversion.py --profiles 1000000 --runs 3``
+The database is the legacy RBAC one without the views, policies and triggers that would stop the first two outright,
+and without orphans, which would stop the second. To run it:
+``python benchmarks/online_conversion.py --profiles 1000000 --runs 3``
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import NullPool, create_engine
 
 from truing.demo import ledger
-from truing.demo.workload import PROBE_ROWS, Workload
+from truing.demo.workload import Workload
 from truing.rbac.legacy import build_legacy
 from truing.revisions.urls import conninfo, sqlalchemy_url
 from truing.server import Cluster, Scratch, find
@@ -38,7 +39,8 @@ SENTINEL = dict.fromkeys(("null", "empty", "malformed", "orphan"), "sentinel")
 STRIP = f"""
 DROP VIEW tenant_profile_counts; DROP VIEW active_profiles;
 DROP POLICY profiles_tenant_isolation ON profiles; DROP POLICY profiles_jwt_read ON profiles;
-ALTER TABLE profiles DISABLE ROW LEVEL SECURITY, ALTER tenant_id DROP DEFAULT, DROP CONSTRAINT ck_profiles_tenant_defined;
+ALTER TABLE profiles DISABLE ROW LEVEL SECURITY, ALTER tenant_id DROP DEFAULT,
+  DROP CONSTRAINT ck_profiles_tenant_defined;
 DROP TRIGGER trg_profiles_tenant_move ON profiles; DROP INDEX idx_profiles_tenant_lower;
 INSERT INTO tenants (id, name, is_active) VALUES ('{NIL}', 'sentinel', false);
 -- What the hand-written statements cannot convert at all, or only to a tenant that does not exist.
@@ -112,15 +114,17 @@ def once(url: str, work: Callable[[str], None], writers: int, rate: float, seed:
             time.sleep(3)
             before = connection.execute("SELECT pg_current_wal_lsn()::text").fetchone()
             began = time.monotonic()
+            started = time.time()
             work(url)
-            seconds = time.monotonic() - began
+            seconds, ended = time.monotonic() - began, time.time()
             wal = connection.execute("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), %s)", before).fetchone()
             time.sleep(1)
             traffic = workload.stop()
+        latency = traffic.latency(started, ended)
         verdict = ledger.check(connection, profiles_before=rows[0] if rows else 0)
     return {
-        "stall_ms": traffic.max_ms,
-        "p99_ms": traffic.p99_ms,
+        "stall_ms": latency.longest,
+        "p99_ms": latency.p99,
         "seconds": seconds,
         "wal_mb": float(wal[0]) / 1e6 if wal else 0.0,
         "failed": len(traffic.failures),
@@ -158,7 +162,9 @@ def main() -> None:
                 measured = once(database.url, work, arguments.writers, arguments.rate, number + 1)
                 scratch.drop(database)
                 results[name].append(measured)
-                print(f"run {number + 1} {name:16} " + " ".join(f"{k}={v:.4g}" for k, v in measured.items()), flush=True)
+                print(
+                    f"run {number + 1} {name:16} " + " ".join(f"{k}={v:.4g}" for k, v in measured.items()), flush=True
+                )
     print("\nmin / median / max")
     for name, runs in results.items():
         figures = "  ".join(f"{key} {spread([run[key] for run in runs])}" for key in ("stall_ms", "seconds", "wal_mb"))

@@ -27,6 +27,12 @@ _SPELLINGS: Final = (
 """Ways to write a UUID that both text and uuid columns take, and that mean the same."""
 
 
+_SHARES: Final = {"_move": 25, "_rename": 30, "_insert": 15, "_delete": 5, "_grant": 7, "_look": 18}
+"""How often each operation is chosen."""
+_SEVERAL: Final = 0.15
+"""Share of operations that touch several rows, in any order."""
+
+
 class Job(msgspec.Struct, frozen=True):
     """What a worker does.
 
@@ -70,8 +76,7 @@ class Report(msgspec.Struct):
         kind, number: of the job.
         reads: operations that only read.
         writes: operations that wrote.
-        latencies_ms: latency of every operation, from when it was due.
-        longest_gap_ms: the longest time without a finished operation, less the pause that the rate leaves.
+        latencies: of every operation: when it was due (seconds since the epoch), how much later it was done (ms).
         failures: statements that failed.
         disconnects: times the connection was lost.
         foreign: probe only: rows seen that belong to somebody else.
@@ -82,8 +87,7 @@ class Report(msgspec.Struct):
     number: int
     reads: int = 0
     writes: int = 0
-    latencies_ms: list[float] = []
-    longest_gap_ms: float = 0.0
+    latencies: list[tuple[float, float]] = []
     failures: list[Failure] = []
     disconnects: int = 0
     foreign: int = 0
@@ -95,7 +99,7 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.report = Report(job.kind, job.number, latencies_ms=[], failures=[])
+        self.report = Report(job.kind, job.number, latencies=[], failures=[])
         self.random = random.Random(job.seed)  # noqa: S311 - reproducible, not secret
         self.profiles = dict(job.profiles)
         self.grants: dict[uuid.UUID, int] = {}
@@ -104,7 +108,7 @@ class Worker:
 
     def run(self, stop: threading.Event) -> Report:
         """Work until ``stop`` is set, and report."""
-        due = last = time.monotonic()
+        due = time.monotonic()
         pause = 1 / self.job.rate
         while not stop.is_set():
             due += pause * self.random.uniform(0.5, 1.5)
@@ -112,9 +116,6 @@ class Worker:
             if delay > 0:
                 stop.wait(delay)
             self._once(due)
-            now = time.monotonic()
-            self.report.longest_gap_ms = max(self.report.longest_gap_ms, (now - last - max(delay, 0)) * 1000)
-            last = now
         if self.connection is not None:
             self.connection.close()
         return self.report
@@ -136,7 +137,8 @@ class Worker:
             self._failed(error, operation.__name__)
         except psycopg.Error as error:
             self._failed(error, operation.__name__)
-        self.report.latencies_ms.append(round((time.monotonic() - due) * 1000, 2))
+        latency = time.monotonic() - due
+        self.report.latencies.append((round(time.time() - latency, 3), round(latency * 1000, 2)))
         if operation.__name__ in {"_look", "_probe"}:
             self.report.reads += 1
         else:
@@ -175,18 +177,14 @@ class Worker:
     def _choose(self) -> Any:
         if self.job.kind == "probe":
             return self._probe
-        dice = self.random.random()
-        if self.job.kind == "service" and dice < 0.25:
-            return self._move
-        if dice < 0.55:
-            return self._rename
-        if dice < 0.70 or not self.profiles:
+        if not self.profiles:
             return self._insert
-        if dice < 0.75 and self.mine:
-            return self._delete
-        if dice < 0.82 and self.mine:
-            return self._grant
-        return self._look
+        shares = dict(_SHARES)
+        if self.job.kind == "tenant":
+            del shares["_move"]  # row level security keeps a tenant's session from it
+        if not self.mine:
+            del shares["_delete"], shares["_grant"]
+        return getattr(self, self.random.choices(list(shares), list(shares.values()))[0])
 
     # Each operation returns what to remember once it is committed.
 
@@ -197,7 +195,7 @@ class Worker:
 
     def _some(self) -> list[uuid.UUID]:
         """Choose one row, sometimes a few in any order: a migration that waits on row locks would deadlock."""
-        number = 3 if self.random.random() < 0.15 else 1
+        number = 3 if self.random.random() < _SEVERAL else 1
         rows = self.random.sample(list(self.profiles), min(number, len(self.profiles)))
         if self.job.kind == "tenant":
             rows = [row for row in rows if self.profiles[row] == self.profiles[rows[0]]]
@@ -279,7 +277,7 @@ class Worker:
         """Look at everything as a session of one tenant, once by its setting, once by its token."""
         tenant = self.job.tenants[0]
         connection.execute(f"SET LOCAL ROLE {self.job.role}")
-        by_setting = self.random.random() < 0.5
+        by_setting = self.random.choice((True, False))
         # Never left empty: in the legacy database '' = '' shows rows without a tenant to whoever sets nothing.
         setting = str(tenant) if by_setting else "nobody"
         claims = "" if by_setting else f'{{"tenant_id": "{tenant}"}}'

@@ -20,17 +20,35 @@ from truing.errors import TruingError
 
 PROBE_ROWS = 20
 OWNED_ROWS = 300
+_TENANT = 2
+"""Every third writer is the session of a tenant's user."""
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Latencies of the writers' operations in a span of time, from when they were due; milliseconds.
+
+    Attributes:
+        operations: how many there were.
+        p50, p99, longest: quantiles and the maximum.
+        worst_at: when the longest one was due, in seconds since the epoch.
+    """
+
+    operations: int
+    p50: float
+    p99: float
+    longest: float
+    worst_at: float
 
 
 class Traffic(msgspec.Struct, frozen=True):
-    """What the application saw, all processes together; times in milliseconds.
+    """What the application saw, all processes together.
 
     Attributes:
         writes: operations that wrote.
         reads: operations that read.
         failures: statements that failed.
         disconnects: lost connections.
-        p50_ms, p99_ms, max_ms: latency of the writers' operations, from when they were due.
+        latencies: of every operation of the writers: when it was due and its latency, as in the reports.
         probes: looks of the probe.
         foreign: rows that the probe saw and must not.
         missing: rows that the probe did not see and must.
@@ -40,12 +58,21 @@ class Traffic(msgspec.Struct, frozen=True):
     reads: int
     failures: tuple[Failure, ...]
     disconnects: int
-    p50_ms: float
-    p99_ms: float
-    max_ms: float
+    latencies: tuple[tuple[float, float], ...]
     probes: int
     foreign: int
     missing: int
+
+    def latency(self, begin: float = 0.0, end: float = float("inf")) -> Latency:
+        """Sum up the operations that were due between two moments (seconds since the epoch)."""
+        chosen = sorted((taken, due) for due, taken in self.latencies if begin <= due < end)
+        if not chosen:
+            return Latency(0, 0.0, 0.0, 0.0, 0.0)
+
+        def quantile(part: float) -> float:
+            return chosen[min(len(chosen) - 1, int(part * len(chosen)))][0]
+
+        return Latency(len(chosen), quantile(0.50), quantile(0.99), *chosen[-1])
 
 
 class WorkerFailedError(TruingError):
@@ -122,7 +149,7 @@ class Workload:
             ).fetchall()
         )
         jobs = [
-            self._writer(connection, number, tenants, roles, kind="tenant" if number % 3 == 2 else "service")
+            self._writer(connection, number, tenants, roles, kind="tenant" if number % 3 == _TENANT else "service")
             for number in range(self._writers)
         ]
         if self._probe:
@@ -177,19 +204,12 @@ class Workload:
 
 def _together(reports: list[Report]) -> Traffic:
     writers = [report for report in reports if report.kind != "probe"]
-    latencies = sorted(latency for report in writers for latency in report.latencies_ms) or [0.0]
-
-    def quantile(part: float) -> float:
-        return latencies[min(len(latencies) - 1, int(part * len(latencies)))]
-
     return Traffic(
         writes=sum(report.writes for report in reports),
         reads=sum(report.reads for report in writers),
         failures=tuple(failure for report in reports for failure in report.failures),
         disconnects=sum(report.disconnects for report in reports),
-        p50_ms=quantile(0.50),
-        p99_ms=quantile(0.99),
-        max_ms=latencies[-1],
+        latencies=tuple(latency for report in writers for latency in report.latencies),
         probes=sum(report.reads for report in reports if report.kind == "probe"),
         foreign=sum(report.foreign for report in reports),
         missing=sum(report.missing for report in reports),

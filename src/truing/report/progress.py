@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from truing.online.events import BatchDone, Event, LockTried, PlanFinished, PlanStarted, StepFinished, StepStarted
+from truing.online.run import stop_requested
 from truing.plan import Locked, Step
 from truing.report.clean import clean
 
@@ -82,8 +83,19 @@ def duration(seconds: float) -> str:
 class Progress:
     """An observer of runs that shows them. Use it as a context manager; it never raises while it listens."""
 
-    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, console: Console, clock: Callable[[], float] = time.monotonic, *, brief: bool = False
+    ) -> None:
+        """Show on a console.
+
+        Args:
+            console: where to.
+            clock: tells the time in seconds.
+            brief: one line for each operation instead of one for each of its steps.
+        """
         self._console = console
+        self._brief = brief
+        self._plan_lock_ms = 0.0
         self._clock = clock
         self._live_on = console.is_terminal and not console.is_dumb_terminal
         self._printed_at = float("-inf")
@@ -94,6 +106,7 @@ class Progress:
         self.waiting = ""
         self.longest_lock_ms = 0.0
         self.plans_done = 0
+        self._stopping = False
         # It asks for something to show at once, so that it comes last.
         self._live = Live(get_renderable=self.render, console=console, refresh_per_second=8, transient=True)
 
@@ -102,16 +115,34 @@ class Progress:
             self._live.start(refresh=False)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
+        """End the live display, before results are printed; a second time does nothing."""
         if self._live_on:
             self._live.stop()
 
+    def phase(self, title: str) -> None:
+        """Say that something else begins."""
+        self._line(clean(title), "bold cyan")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def phase(self, name: str) -> None:
+        """Say that something else begins."""
+        self.step = None
+        self._line(name, "bold")
+
     def __call__(self, event: Event) -> None:
         """Take note of an event and show it."""
+        if stop_requested.is_set() and not self._stopping:
+            self._stopping = True
+            self._line("Stopping after this batch; press ctrl-C again to stop at once.", "bold yellow")
         match event:
             case PlanStarted(plan, resumed):
                 self.title = clean(plan.title)
-                self._line(f"{self.title}{' (goes on where it was)' if resumed else ''}", "bold")
+                self._plan_lock_ms = 0.0
+                if not self._brief:
+                    self._line(f"{self.title}{' (goes on where it was)' if resumed else ''}", "bold")
             case StepStarted(plan, step, number):
                 self.step, self.position, self.waiting = step, f"{number}/{len(plan.steps)}", ""
                 self.pace.start()
@@ -121,17 +152,26 @@ class Progress:
             case LockTried(step=step, attempt=attempt, pause_s=pause, blockers=blockers):
                 who = f": {clean('; '.join(blockers), longest=300)}" if blockers else ""
                 self.waiting = f"lock not free (try {attempt}), again in {duration(pause)}{who}"
-                self._line(f"  {clean(step.title)}: {self.waiting}", "yellow")
+                if not self._brief:
+                    self._line(f"  {clean(step.title)}: {self.waiting}", "yellow")
             case StepFinished():
                 self._step_finished(event)
             case PlanFinished(plan, seconds, changed):
                 self.plans_done += 1
                 self.step = None
-                self._line(f"  done in {duration(seconds)}" if changed else "  already so; nothing to do", "green")
+                done = f"done in {duration(seconds)}" if changed else "already so; nothing to do"
+                if self._brief:
+                    lock = f", lock held {self._plan_lock_ms:.0f} ms" if self._plan_lock_ms else ""
+                    self._line(f"  {self.title}: {done}{lock}")
+                else:
+                    self._line(f"  {done}", "green")
 
     def _step_finished(self, event: StepFinished) -> None:
         self.longest_lock_ms = max(self.longest_lock_ms, event.lock_held_ms)
+        self._plan_lock_ms += event.lock_held_ms
         self.waiting = ""
+        if self._brief:
+            return
         held = f", lock held {event.lock_held_ms:.0f} ms" if event.lock_held_ms else ""
         rows = f", {self.pace.done:,} rows" if self.pace.done else ""
         self._line(f"  {self.position}  {clean(event.step.title)}: {duration(event.seconds)}{rows}{held}")
