@@ -55,13 +55,26 @@ def column_type(database) -> str:
 
 def test_up_settle_and_down_again(ini, database, capsys):
     before = database.execute("SELECT id, tenant_id FROM app.profiles ORDER BY id")
+    code, said = answer(capsys, "upgrade", "--plan")
+    assert (code, column_type(database), said["command"]) == (0, "text", "upgrade --plan")
+    (plan,) = said["plans"]
+    locks = [lock for step in plan["steps"] for lock in step["locks"]]
+    assert {"table": "app.profiles", "mode": "ACCESS EXCLUSIVE", "blocks": "reads and writes"} in locks
+    assert [row["how"] for row in said["tables"][0]["rows"]] == ["online, see its plan"]
+
     code, said = answer(capsys, "upgrade")
+    assert said["summary"] == "The database is up to date, and verified."
+    assert all(row["good"] for row in said["tables"][0]["rows"])
     assert (code, said["facts"]["before"], said["facts"]["after"]) == (0, "(base)", "convert")
     assert said["facts"]["online operations"] == 1
     assert column_type(database) == "uuid"
 
     code, said = answer(capsys, "upgrade")
     assert (code, said["summary"]) == (0, "Nothing to do: the database is there already.")
+
+    code, said = answer(capsys, "status", "--all")
+    assert [row["state"] for row in said["tables"][0]["rows"]] == ["done"]
+    assert answer(capsys, "status")[1]["summary"] == "No online operation is under way."
 
     code, said = answer(capsys, "quarantine", "list", "--reason", "malformed", "--limit", "3")
     counts, entries = said["tables"]
@@ -140,6 +153,8 @@ def test_interrupting_stops_and_going_on_ends_it(ini, database, capsys):
     assert "Stopping after this batch" in err
     assert child.returncode == 130, (out, err)
     assert "Traceback" not in err
+    assert run(["status", "--output-format", "concise"]) == 0
+    assert "state=stopped" in capsys.readouterr().out
     assert run(["upgrade"]) == 0
     assert column_type(database) == "uuid"
 

@@ -42,6 +42,15 @@ def test_what_other_people_refer_to_among_themselves_is_theirs(database):
     assert findings(database) == ()
 
 
+def test_a_table_with_a_trigger_from_its_own_schema_is_left_alone(database):
+    database.execute(
+        "CREATE TABLE users (id int PRIMARY KEY);"
+        "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        "CREATE TRIGGER touch BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION touch()"
+    )
+    assert findings(database) == ()
+
+
 @pytest.mark.parametrize(
     ("statement", "subject", "words"),
     [

@@ -26,7 +26,7 @@ from truing.finding import Finding, Severity
 from truing.report import json as json_report
 from truing.report.document import document
 
-FRAME = {"app", "options", "database", "run_alembic"}
+FRAME = {"app", "options", "database", "migration"}
 
 
 @pytest.fixture

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from truing.cli.options import Invocation, common
+
+if TYPE_CHECKING:
+    from truing.report.document import Cell
 
 
 # `-1` is a revision here, as in Alembic, and no option.
@@ -21,8 +26,11 @@ def command(invocation: Invocation, revision: str) -> int:
       truing downgrade -1
       truing downgrade rbac_legacy_baseline
     """
-    from truing.cli.run_alembic import migrate
+    from truing.cli.migration import heads, migrate
     from truing.report.document import document
 
-    outcome = migrate(invocation, "downgrade", revision)
-    return invocation.answer(document("downgrade", facts=outcome.facts(), summary="The database is back."))
+    before = heads(invocation)
+    facts = migrate(invocation, "downgrade", revision)
+    after = heads(invocation)
+    places: dict[str, Cell] = {"before": ", ".join(before) or "(base)", "after": ", ".join(after) or "(base)"}
+    return invocation.answer(document("downgrade", facts=places | facts, summary="The database is back."))

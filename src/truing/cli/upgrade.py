@@ -2,34 +2,118 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from truing.cli.options import Invocation, common
 
+if TYPE_CHECKING:
+    from truing.report.document import Cell
+    from truing.revisions.record import RecordedRevision
+
 
 @click.command("upgrade")
-@click.option(
-    "--to", "revision", default="heads", show_default=True, metavar="REV", help="Where to, as Alembic names it."
-)
+@click.option("--to", "revision", default="heads", show_default=True, metavar="REV", help="Where to, as in Alembic.")
+@click.option("--plan", "only_plan", is_flag=True, help="Print the steps with their locks; run nothing.")
 @common
-def command(invocation: Invocation, revision: str) -> int:
+def command(invocation: Invocation, revision: str, only_plan: bool) -> int:
     """Bring the database to the newest revision while the application keeps writing.
 
     Ctrl-C stops between two batches; the same command goes on where it was.
 
     \b
     Examples:
+      truing upgrade --plan
       truing upgrade
       truing upgrade --to rbac@head --database-url postgresql://localhost/app
     """
-    from truing.cli.run_alembic import migrate
+    from truing.cli.database import project
+    from truing.cli.migration import heads, migrate
     from truing.report.document import document
+    from truing.revisions.history import pending
+    from truing.revisions.record import record
 
-    outcome = migrate(invocation, "upgrade", revision)
-    done = outcome.before != outcome.after
-    summary = "The database is up to date." if done else "Nothing to do: the database is there already."
+    found = project(invocation)
+    before = heads(invocation)
+    waiting = pending(found, before, revision)
+    if not waiting:
+        return invocation.answer(document("upgrade", summary="Nothing to do: the database is there already."))
+    recorded = record(found, [each.revision for each in waiting])
+    if only_plan:
+        return _plan(invocation, recorded)
+    facts = migrate(invocation, "upgrade", revision)
+    places: dict[str, Cell] = {
+        "before": ", ".join(before) or "(base)",
+        "after": ", ".join(heads(invocation)) or "(base)",
+    }
+    return _verified(invocation, recorded, places | facts)
+
+
+def _plan(invocation: Invocation, recorded: tuple[RecordedRevision, ...]) -> int:
+    from truing.cli.database import connect_writing, project
+    from truing.online.migrate import preview
+    from truing.report.document import Column, Table, document
+
+    # Planning tries the rewriting of dependents on temporary copies, which a read-only session may not make.
+    with connect_writing(project(invocation).url()) as connection:
+        previews = tuple(preview(recorded, connection))
+    says = {
+        "planned": "online, see its plan",
+        "done": "the catalog shows it as done",
+        "later": "planned when it is its turn",
+        "plain": "an ordinary statement, run as it is",
+    }
+    keys = ("revision", "line", "statement", "how", "reason")
+    rows = tuple(
+        {
+            "revision": each.revision,
+            "line": f"{each.location.file}:{each.location.line}",
+            "statement": each.title,
+            "how": says[each.state],
+            "reason": each.reason or None,
+        }
+        for each in previews
+    )
+    columns = tuple(Column(key, key) for key in keys if any(row[key] for row in rows))
+    plans = [each.plan for each in previews if each.plan is not None]
+    unread = [each.problem for each in recorded if each.problem is not None]
     return invocation.answer(
         document(
-            "upgrade", facts=outcome.facts(), summary=summary, next_steps=("truing quarantine list",) if done else ()
+            "upgrade --plan",
+            findings=unread,
+            tables=[Table("statements", "What the pending revisions do", columns, rows)],
+            plans=plans,
+            summary=f"{len(recorded)} revisions, {len(plans)} online operations planned. Nothing was changed.",
+            next_steps=("truing upgrade",),
+            fail_on=invocation.fail_on,
+        )
+    )
+
+
+def _verified(invocation: Invocation, recorded: tuple[RecordedRevision, ...], facts: dict[str, Cell]) -> int:
+    from truing.cli.database import connect_writing, project
+    from truing.cli.migration import version_table
+    from truing.online.migrate import verify
+    from truing.report.document import Column, Table, document
+
+    table, schema = version_table(invocation)
+    with connect_writing(project(invocation).url()) as connection:
+        checks = verify(recorded, connection, version_table=table, version_schema=schema)
+    bad = [each for each in checks if not each.good]
+    rows: tuple[dict[str, Cell], ...] = tuple(
+        {"looked at": each.what, "good": each.good, "seen": each.seen} for each in checks
+    )
+    columns = tuple(Column(key, key) for key in ("looked at", "good", "seen"))
+    return invocation.answer(
+        document(
+            "upgrade",
+            tables=[Table("checks", "Afterwards", columns, rows)],
+            facts=facts,
+            summary=f"{len(bad)} of {len(checks)} checks failed."
+            if bad
+            else "The database is up to date, and verified.",
+            next_steps=("truing quarantine list",),
+            failed=bool(bad),
         )
     )

@@ -173,13 +173,14 @@ def verify(
         version_table: Alembic's table.
         version_schema: its schema.
     """
+    # Alembic's table is found by the session's own search path, which the planners' empty one would hide.
+    stamped = set(applied(connection, version_table, version_schema))
     connection.execute("SELECT set_config('search_path', '', false), set_config('TimeZone', 'UTC', false)")
     checks = []
     heads = {revision.revision for revision in recorded} - {
         parent for revision in recorded for parent in revision.down_revisions
     }
     if recorded:
-        stamped = set(applied(connection, version_table, version_schema))
         checks.append(Check("the database is stamped with the target", heads <= stamped, ", ".join(sorted(stamped))))
     tables: set[QualifiedName] = set()
     for revision in recorded:
