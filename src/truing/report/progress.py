@@ -120,10 +120,6 @@ class Progress:
         if self._live_on:
             self._live.stop()
 
-    def phase(self, title: str) -> None:
-        """Say that something else begins."""
-        self._line(clean(title), "bold cyan")
-
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
@@ -134,9 +130,7 @@ class Progress:
 
     def __call__(self, event: Event) -> None:
         """Take note of an event and show it."""
-        if stop_requested.is_set() and not self._stopping:
-            self._stopping = True
-            self._line("Stopping after this batch; press ctrl-C again to stop at once.", "bold yellow")
+        self._say_if_stopping()
         match event:
             case PlanStarted(plan, resumed):
                 self.title = clean(plan.title)
@@ -165,6 +159,11 @@ class Progress:
                     self._line(f"  {self.title}: {done}{lock}")
                 else:
                     self._line(f"  {done}", "green")
+
+    def _say_if_stopping(self) -> None:
+        if stop_requested.is_set() and not self._stopping:
+            self._stopping = True
+            self._line("Stopping after this batch; press ctrl-C again to stop at once.", "bold yellow")
 
     def _step_finished(self, event: StepFinished) -> None:
         self.longest_lock_ms = max(self.longest_lock_ms, event.lock_held_ms)
