@@ -15,6 +15,7 @@ Use it in ``env.py``::
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 JOURNAL_SCHEMA: Final = "_truing"
 """Where truing itself keeps its journal; never part of an application."""
+
+_TEMPORARY: Final = re.compile(r"__truing_[0-9a-f]{8}_.*", re.DOTALL)
+"""What :func:`truing.names.derived` makes: between two revisions a converted table has its old column beside the new
+one, and dropping it is the contract revision's business, since it holds the originals."""
 
 _log = logging.getLogger("truing.include_object")
 
@@ -74,12 +79,14 @@ class IncludeObject:
     def __call__(
         self,
         object: Any,  # noqa: A002 - the names are Alembic's
-        name: str | None,  # noqa: ARG002
+        name: str | None,
         type_: str,
         reflected: bool,
         compare_to: Any,
     ) -> bool:
         """Tell Alembic whether an object takes part; the arguments are Alembic's."""
+        if reflected and _TEMPORARY.fullmatch(name or ""):
+            return False
         # Columns, indexes and constraints belong to a table; a table that is not attached to one is its own.
         table = object if type_ == "table" else getattr(object, "table", None)
         if table is None or not hasattr(table, "name"):
