@@ -83,9 +83,7 @@ def duration(seconds: float) -> str:
 class Progress:
     """An observer of runs that shows them. Use it as a context manager; it never raises while it listens."""
 
-    def __init__(
-        self, console: Console, clock: Callable[[], float] = time.monotonic, *, brief: bool = False
-    ) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic, *, brief: bool = False) -> None:
         """Show on a console.
 
         Args:
@@ -153,12 +151,12 @@ class Progress:
             case PlanFinished(plan, seconds, changed):
                 self.plans_done += 1
                 self.step = None
-                done = f"done in {duration(seconds)}" if changed else "already so; nothing to do"
+                ended = f"done in {duration(seconds)}" if changed else "already so; nothing to do"
                 if self._brief:
                     lock = f", lock held {self._plan_lock_ms:.0f} ms" if self._plan_lock_ms else ""
-                    self._line(f"  {self.title}: {done}{lock}")
+                    self._line(f"  {self.title}: {ended}{lock}")
                 else:
-                    self._line(f"  {done}", "green")
+                    self._line(f"  {ended}", "green")
 
     def _say_if_stopping(self) -> None:
         if stop_requested.is_set() and not self._stopping:
