@@ -49,7 +49,7 @@ POLICIES = {
     "CREATE POLICY q ON {t} USING (true)",
     "other_in": "CREATE POLICY p ON {u} FOR ALL USING ({c} IN (SELECT {t}.{c} FROM {t} WHERE {t}.{c} = {s}.claim()));"
     "CREATE POLICY q ON {t} USING (true)",
-    "view": "CREATE POLICY p ON {u} USING (t_id IN (SELECT vid FROM {s}.vv WHERE \"v k\" = {s}.claim() AND txt = \"v k\"));"
+    "view": 'CREATE POLICY p ON {u} USING (t_id IN (SELECT vid FROM {s}.vv WHERE "v k" = {s}.claim() AND txt = "v k"));'
     "CREATE POLICY q ON {t} USING (true)",
     "restrictive": "CREATE POLICY p ON {t} USING (true); CREATE POLICY q ON {t} AS RESTRICTIVE FOR SELECT TO PUBLIC USING ({c} LIKE {s}.claim() || '%')",
 }
@@ -80,13 +80,20 @@ def visible(db: Database, app: str) -> Callable[[], list[Any]]:
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_policy(db: Database, app: str, name: str) -> None:
     db.execute(sql(POLICIES[name], app=ident(app)))
-    db.execute(sql("COMMENT ON POLICY p ON {x} IS 'it''s'", x=sql("{u}" if " p ON {u}" in POLICIES[name] else "{t}")) if " p ON" in POLICIES[name] else "SELECT 1")
+    db.execute(
+        sql("COMMENT ON POLICY p ON {x} IS 'it''s'", x=sql("{u}" if " p ON {u}" in POLICIES[name] else "{t}"))
+        if " p ON" in POLICIES[name]
+        else "SELECT 1"
+    )
     read = visible(db, app)
     assert read() != [], name
     carry = round_trip(db, read)
-    assert not any("DROP POLICY" in statement or "CREATE POLICY" in statement for statement in carry.swap + carry.unswap)
+    assert not any(
+        "DROP POLICY" in statement or "CREATE POLICY" in statement for statement in carry.swap + carry.unswap
+    )
     others = {lock.table for lock in carry.locks}
-    assert (TABLE not in others) and bool(others) == (" p ON {u}" in POLICIES[name])
+    assert TABLE not in others
+    assert bool(others) == (" p ON {u}" in POLICIES[name])
     assert all(lock.mode is LockMode.ACCESS_EXCLUSIVE for lock in carry.locks)
 
 

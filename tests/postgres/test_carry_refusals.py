@@ -30,19 +30,27 @@ def refusals(connection: psycopg.Connection[Any], table: QualifiedName = TABLE, 
 
 # What stands in the way -> how its name begins, in the order of the message.
 OBJECTS = {
-    "materialized view": ("CREATE MATERIALIZED VIEW {s}.\"m '1\" AS SELECT {c} FROM {t}", ["materialized view {s}.\"m '1\""]),
+    "materialized view": (
+        'CREATE MATERIALIZED VIEW {s}."m \'1" AS SELECT {c} FROM {t}',
+        ['materialized view {s}."m \'1"'],
+    ),
     "matview on a view": (
         "CREATE VIEW {s}.v AS SELECT {c} FROM {t}; CREATE MATERIALIZED VIEW {s}.m AS SELECT 1 AS one FROM {s}.v",
         ["materialized view {s}.m"],
     ),
-    "rule": ('CREATE RULE "r r" AS ON UPDATE TO {u} DO ALSO DELETE FROM {t} WHERE {c} = NEW.name', ['rule "r r" on {u}']),
+    "rule": (
+        'CREATE RULE "r r" AS ON UPDATE TO {u} DO ALSO DELETE FROM {t} WHERE {c} = NEW.name',
+        ['rule "r r" on {u}'],
+    ),
     "rule on a view": (
         "CREATE VIEW {s}.v AS SELECT {c} FROM {t}; CREATE RULE r AS ON DELETE TO {s}.v DO INSTEAD NOTHING",
         ["rule r on view {s}.v"],
     ),
     "trigger on a view": (
-        "CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE VIEW {s}.v AS"
-        ' SELECT {c} FROM {t}; CREATE TRIGGER "t t" INSTEAD OF INSERT ON {s}.v FOR EACH ROW EXECUTE FUNCTION {s}.f()',
+        (
+            "CREATE FUNCTION {s}.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE VIEW {s}.v AS"
+            ' SELECT {c} FROM {t}; CREATE TRIGGER "t t" INSTEAD OF INSERT ON {s}.v FOR EACH ROW EXECUTE FUNCTION {s}.f()'
+        ),
         ['trigger "t t" on view {s}.v'],
     ),
     "generated column": (
@@ -66,8 +74,10 @@ OBJECTS = {
         ["function {s}.f({s}.v)"],
     ),
     "rows of the table from a function": (
-        "CREATE FUNCTION {s}.f() RETURNS SETOF {t} LANGUAGE sql STABLE AS $$ SELECT * FROM {t} $$;"
-        "CREATE VIEW {s}.v AS SELECT {c} FROM {s}.f()",
+        (
+            "CREATE FUNCTION {s}.f() RETURNS SETOF {t} LANGUAGE sql STABLE AS $$ SELECT * FROM {t} $$;"
+            "CREATE VIEW {s}.v AS SELECT {c} FROM {s}.f()"
+        ),
         ["view {s}.v"],
     ),
     "columns by position": ("CREATE VIEW {s}.v AS SELECT x.b FROM {t} AS x (a, b)", ["view {s}.v"]),
@@ -77,19 +87,28 @@ OBJECTS = {
     ),
     "primary key": ("ALTER TABLE {t} DROP CONSTRAINT {p}, ADD PRIMARY KEY (id, {c})", ["primary key {p} on {t}"]),
     "inbound key": (
-        "ALTER TABLE {t} ADD CONSTRAINT u UNIQUE ({c}, id); ALTER TABLE {u} ADD CONSTRAINT \"f'k\" FOREIGN KEY ({c}, id)"
-        " REFERENCES {t} ({c}, id) NOT VALID",
-        ["foreign key \"f'k\" on {u}"],
+        (
+            'ALTER TABLE {t} ADD CONSTRAINT u UNIQUE ({c}, id); ALTER TABLE {u} ADD CONSTRAINT "f\'k" FOREIGN KEY ({c}, id)'
+            " REFERENCES {t} ({c}, id) NOT VALID"
+        ),
+        ['foreign key "f\'k" on {u}'],
     ),
     "outbound key": (
-        "CREATE TABLE {s}.p (k text PRIMARY KEY); ALTER TABLE {t} ADD CONSTRAINT fk FOREIGN KEY ({c}) REFERENCES {s}.p"
-        " NOT VALID",
+        (
+            "CREATE TABLE {s}.p (k text PRIMARY KEY); ALTER TABLE {t} ADD CONSTRAINT fk FOREIGN KEY ({c}) REFERENCES {s}.p"
+            " NOT VALID"
+        ),
         ["foreign key fk on {t}"],
     ),
-    "exclude": ("ALTER TABLE {t} ADD CONSTRAINT x EXCLUDE USING hash ({c} WITH =) WHERE (id < 2)", ["EXCLUDE constraint x on {t}"]),
+    "exclude": (
+        "ALTER TABLE {t} ADD CONSTRAINT x EXCLUDE USING hash ({c} WITH =) WHERE (id < 2)",
+        ["EXCLUDE constraint x on {t}"],
+    ),
     "replica identity": (
-        "ALTER TABLE {t} ALTER {c} SET NOT NULL; CREATE UNIQUE INDEX i ON {t} ({c}, id);"
-        "ALTER TABLE {t} REPLICA IDENTITY USING INDEX i",
+        (
+            "ALTER TABLE {t} ALTER {c} SET NOT NULL; CREATE UNIQUE INDEX i ON {t} ({c}, id);"
+            "ALTER TABLE {t} REPLICA IDENTITY USING INDEX i"
+        ),
         ["index {s}.i"],
     ),
     "row type of a view": (
@@ -97,11 +116,6 @@ OBJECTS = {
         ["row type held on {s}.holder"],
     ),
     "child": ("CREATE TABLE {s}.child () INHERITS ({t})", ["child table {s}.child"]),
-    "index that no longer compiles": (
-        "CREATE FUNCTION {s}.imm(text) RETURNS text IMMUTABLE LANGUAGE sql RETURN $1; ALTER TABLE {t} ADD w text;"
-        "CREATE INDEX i ON {t} USING gin (to_tsvector('simple', {c}))",
-        [],
-    ),
 }
 
 
@@ -112,9 +126,6 @@ def test_refused_by_name(db: Database, name: str) -> None:
     names = {"p": ident(TABLE.name + "_pkey")}
     db.execute(sql(statement, **names))
     connection = db.connect()
-    if not subjects:
-        plan(connection, TABLE, C, "uuid")
-        return
     assert [refusal.subject for refusal in refusals(connection)] == [sql(subject, **names) for subject in subjects]
 
 
@@ -172,7 +183,13 @@ def test_what_belongs_to_others(db: Database) -> None:
             (sql("policy p on {u}"), True),
             (sql("statistics {s}.st"), True),
         }
-        db.execute(sql("GRANT CREATE ON SCHEMA {s} TO {me}; GRANT {other} TO {me}; DROP POLICY p ON {u}; DROP STATISTICS {s}.st", me=ident(me), other=ident(other)))
+        db.execute(
+            sql(
+                "GRANT CREATE ON SCHEMA {s} TO {me}; GRANT {other} TO {me}; DROP POLICY p ON {u}; DROP STATISTICS {s}.st",
+                me=ident(me),
+                other=ident(other),
+            )
+        )
         assert plan(connection, TABLE, C, "uuid").swap
         db.execute(f"REVOKE TEMPORARY ON DATABASE {ident(db.name)} FROM PUBLIC")
         (refusal,) = refusals(connection)
@@ -195,12 +212,14 @@ def test_postgresql_is_the_judge(db: Database) -> None:
     (refusal,) = refusals(connection)
     assert refusal.subject.startswith("default")
     assert "invalid input syntax for type uuid" in refusal.why
-    assert plan(connection, TABLE, C, "uuid", convert_default=lambda text: None).swap
+    assert plan(connection, TABLE, C, "uuid", convert_default=lambda _: None).swap
 
 
 def test_functions_kept_as_text_are_mentioned(db: Database) -> None:
     db.execute(
-        sql("CREATE FUNCTION {s}.old_text() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM {t} WHERE {c} = '' $$")
+        sql(
+            "CREATE FUNCTION {s}.old_text() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM {t} WHERE {c} = '' $$"
+        )
     )
     (note,) = plan(db.connect(), TABLE, C, "uuid").notes
     assert note.startswith(sql("function {s}.old_text()"))

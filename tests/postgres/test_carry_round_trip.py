@@ -14,7 +14,7 @@ from tests.postgres.carrying import OLD, contract, expand, plan, restore, state,
 from truing.names import QualifiedName, ident
 from truing.online.carry import Carry
 
-S, T, U, C = 'we"ird \'s', "T \"ab'le", "oth er", "Te nant'\"ü"
+S, T, U, C = "we\"ird 's", "T \"ab'le", "oth er", "Te nant'\"ü"
 TABLE = QualifiedName(S, T)
 A, B = "aaaaaaaa-0000-0000-0000-000000000001", "bbbbbbbb-0000-0000-0000-000000000002"
 
@@ -35,7 +35,9 @@ def db(database: Database) -> Database:
         CREATE TABLE {u} (id bigint PRIMARY KEY, t_id bigint, name text, {c} text);
         """
         )
-        + sql(f"INSERT INTO {{t}} SELECT g, CASE g % 2 WHEN 0 THEN '{A}' ELSE '{B}' END, g, 'n' || g FROM generate_series(1, 20) g;")
+        + sql(
+            f"INSERT INTO {{t}} SELECT g, CASE g % 2 WHEN 0 THEN '{A}' ELSE '{B}' END, g, 'n' || g FROM generate_series(1, 20) g;"
+        )
         + sql(f"INSERT INTO {{u}} VALUES (1, 1, 'one', '{B}'), (2, 2, 'two', '{A}')")
     )
     return database
@@ -155,8 +157,10 @@ def test_column_properties(db: Database) -> None:
 
 def test_default_that_is_no_constant(db: Database) -> None:
     db.execute(sql("ALTER TABLE {t} ALTER {c} SET DEFAULT gen_random_uuid()::text"))
-    carry = round_trip(db, convert_default=lambda text: pytest.fail("no constant"))
-    assert "SET DEFAULT (gen_random_uuid()::text)::uuid" in " ".join(carry.swap).replace("((gen_random_uuid())", "(gen_random_uuid()")
+    carry = round_trip(db, convert_default=lambda _: pytest.fail("no constant"))
+    assert "SET DEFAULT (gen_random_uuid()::text)::uuid" in " ".join(carry.swap).replace(
+        "((gen_random_uuid())", "(gen_random_uuid()"
+    )
 
 
 def test_statistics(db: Database) -> None:

@@ -51,7 +51,9 @@ VIEWS = {
     "recursive_": "WITH RECURSIVE w (k, d) AS (SELECT {c}, 1 FROM {t} WHERE id = 1 UNION ALL SELECT k || 'x', d + 1 FROM w WHERE d < 3) SELECT k FROM w",
     "lateral_": "SELECT t.id, l.part, f.x FROM {t} t, LATERAL (SELECT left({c}, 3) AS part) l, string_to_table({c}, '-') f (x) ORDER BY 1, 3",
     "windows": 'SELECT id, rank() OVER "w \'""" AS r, string_agg({c}, \',\') OVER "w \'""" AS s FROM {t} WINDOW "w \'""" AS (PARTITION BY {c} ORDER BY n)',
-    "cases": "SELECT id, CASE {c} WHEN '" + A + "' THEN 'a' ELSE {c} END AS k, coalesce({c}, 'none') AS l, {c} IS NULL AS m FROM {t} ORDER BY id",
+    "cases": "SELECT id, CASE {c} WHEN '"
+    + A
+    + "' THEN 'a' ELSE {c} END AS k, coalesce({c}, 'none') AS l, {c} IS NULL AS m FROM {t} ORDER BY id",
     "aggs": "SELECT array_agg(DISTINCT {c} ORDER BY {c}) AS a, count({c}) FILTER (WHERE {c} LIKE 'b%') AS b, min({c}) AS m FROM {t}",
     "casts": "SELECT id, {c}::uuid AS u, {c}::uuid = '" + A + "'::uuid AS same FROM {t} ORDER BY id",
     "whole_row": "SELECT (t).n, t IS NULL AS isnull, {c} FROM {t} t ORDER BY id",

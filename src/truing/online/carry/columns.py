@@ -70,38 +70,30 @@ def carry_default(target: Target, default: str, new_default: str | None) -> Part
 def carry_sequence(target: Target, sequence: Sequence) -> Part:
     """Carry a sequence that goes with the column (``serial``): it must not go when the old column does."""
     own = f"ALTER SEQUENCE {sequence.name.sql} OWNED BY {target.column_sql}"
-    note = ()
+    notes = []
     if sequence.type != target.changed.new_type and target.changed.new_type in ("smallint", "integer", "bigint"):
-        note = (
+        notes.append(
             f"sequence {sequence.name.sql} goes on counting as {sequence.type}; let it count as"
-            f" {target.changed.new_type} in a revision of its own: ALTER SEQUENCE ... AS {target.changed.new_type}",
+            f" {target.changed.new_type} in a revision of its own: ALTER SEQUENCE ... AS {target.changed.new_type}"
         )
     carried = Carried("sequence", sequence.name.sql, "owned by the new column from the swap on")
-    return Part(swap=(own,), unswap=(own,), notes=note, carried=(carried,))
+    return Part(swap=(own,), unswap=(own,), notes=tuple(notes), carried=(carried,))
 
 
 def carry_properties(target: Target, column: Column, access: AccessList, current_role: str) -> Part:
     """Carry the grants, the comment and the statistics settings of the column."""
     grants = column_grants(target.table, access, target.column, current_role)
     comment = comment_on(f"COLUMN {target.column_sql}", column.comment)
-    before = ()
     settings = _settings(target, column, target.new_column)
-    if settings:
-        before = (
-            target.locked(
-                "column-settings",
-                "Set the statistics target and options of the new column",
-                *settings,
-                mode=LockMode.SHARE_UPDATE_EXCLUSIVE,
-            ),
-        )
+    title = "Set the statistics target and options of the new column"
+    step = target.locked("column-settings", title, *settings, mode=LockMode.SHARE_UPDATE_EXCLUSIVE)
     told = {
         "column grants": ("granted in the swap", grants),
         "comment": ("set in the swap", comment),
         "statistics settings": ("set before the swap", settings),
     }
     return Part(
-        before=before,
+        before=(step,) if settings else (),
         swap=(*grants, *comment),
         # Also where the old column kept them: it may have been dropped and made again meanwhile.
         unswap=(*grants, *comment, *_settings(target, column, target.column)),

@@ -64,8 +64,9 @@ def _slower(policy: Policy, table: QualifiedName, using: str | None, check: str 
     """Say so when a policy goes on comparing values of the old type, which an index on the new one cannot serve."""
     if (using, check) == (policy.using, policy.check):
         return ()
-    return (
+    said = (
         f"policy {ident(policy.name)} on {table.sql} goes on comparing values of the old type, so that it means the"
         " same; an index on the converted column does not serve that. Let it compare values of the new type in a"
-        " revision of its own once every caller passes them.",
+        " revision of its own once every caller passes them."
     )
+    return (said,)

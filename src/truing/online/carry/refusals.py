@@ -1,4 +1,4 @@
-"""What cannot be carried, and what can a person do about it? A dependent goes in, a :class:`Refusal` or None comes out."""
+"""What cannot be carried, and what can a person do about it? Dependents go in, refusals come out."""
 
 from __future__ import annotations
 
@@ -131,33 +131,32 @@ def _index_refused(subject: str, index: Any) -> Refusal | None:
     return None
 
 
+_WORDS: Final[dict[str, str]] = {
+    "foreign-key-in": "foreign key",
+    "foreign-key-out": "foreign key",
+    "exclusion": "EXCLUDE constraint",
+    "security-label": "security label of",
+}
+
+
 def subject_of(dependent: Dependent) -> str:
     """Name a dependent for a person."""
-    of = f" on {dependent.table.sql}" if dependent.table is not None else ""
+    table = dependent.table.sql if dependent.table is not None else ""
+    name = dependent.qualified.sql if dependent.qualified else ident(dependent.name)
+    word = _WORDS.get(dependent.kind, dependent.kind.replace("-", " "))
     match dependent.kind:
         case "generated-column":
-            return f"generated column {dependent.table.sql if dependent.table else ''}.{ident(dependent.name)}"
+            return f"{word} {table}.{ident(dependent.name)}"
         case "function-atomic" | "function-row-type" | "function-text":
-            name = dependent.qualified.sql if dependent.qualified else ident(dependent.name)
             return f"function {name}({dependent.arguments})"
-        case "publication":
-            return f"publication {ident(dependent.name)}{of}"
-        case "security-label":
-            return f"security label of {dependent.name}{of}"
         case "parent-table" | "child-table" | "partition-key":
-            return f"{dependent.kind.replace('-', ' ')} {dependent.table.sql if dependent.table else ''}"
+            return f"{word} {table}"
         case "view" | "materialized-view" | "index" | "statistics" | "sequence":
-            name = dependent.qualified.sql if dependent.qualified else ident(dependent.name)
-            return f"{dependent.kind.replace('-', ' ')} {name}"
+            return f"{word} {name}"
         case "other":
             return dependent.description or dependent.name
-        case kind:
-            words = {
-                "foreign-key-in": "foreign key",
-                "foreign-key-out": "foreign key",
-                "exclusion": "EXCLUDE constraint",
-            }
-            return f"{words.get(kind, kind.replace('-', ' '))} {ident(dependent.name)}{of}"
+        case _:
+            return f"{word} {ident(dependent.name)} on {table}"
 
 
 def table_refused(powers: Powers, table: Table) -> list[Refusal]:
@@ -183,27 +182,25 @@ def table_refused(powers: Powers, table: Table) -> list[Refusal]:
 
 def view_refused(powers: Powers, view: View) -> list[Refusal]:
     """Return why a view cannot be made anew."""
-    subject, found = f"view {view.name.sql}", []
+    subject, anew = f"view {view.name.sql}", "the view has to be made anew"
+    found = []
     if not powers.owns(view.owner) or not powers.may_become(view.owner):
         found.append(_foreign(subject, view.owner, powers.role))
-    for who in dict.fromkeys((powers.role, view.owner)):
-        if not powers.may_create(who, view.name.schema):
-            found.append(
-                Refusal(
-                    subject,
-                    f"role {ident(who)} may not create objects in schema {ident(view.name.schema)}",
-                    f"GRANT CREATE ON SCHEMA {ident(view.name.schema)} TO {ident(who)}",
-                )
-            )
-    for trigger in view.triggers:
-        found.append(Refusal(f"trigger {ident(trigger.name)} on {subject}", "the view has to be made anew", _REMOVE))
-    for rule in view.rules:
-        found.append(Refusal(f"rule {ident(rule.name)} on {subject}", "the view has to be made anew", _REMOVE))
-    for kind, name in powers.extras(view.name):
-        what = (
-            f"security label of {name} on {subject}" if kind == "label" else f"extension {name}, which {subject} is of"
+    schema = ident(view.name.schema)
+    found += [
+        Refusal(
+            subject,
+            f"role {ident(role)} may not create objects in schema {schema}",
+            f"GRANT CREATE ON SCHEMA {schema} TO {ident(role)}",
         )
-        found.append(Refusal(what, "the view has to be made anew", _REMOVE))
+        for role in dict.fromkeys((powers.role, view.owner))
+        if not powers.may_create(role, view.name.schema)
+    ]
+    found += [Refusal(f"trigger {ident(trigger.name)} on {subject}", anew, _REMOVE) for trigger in view.triggers]
+    found += [Refusal(f"rule {ident(rule.name)} on {subject}", anew, _REMOVE) for rule in view.rules]
+    for kind, name in powers.extras(view.name):
+        what = "security label of" if kind == "label" else "membership in extension"
+        found.append(Refusal(f"{what} {name} of {subject}", anew, _REMOVE))
     return found
 
 

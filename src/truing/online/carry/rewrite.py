@@ -1,8 +1,8 @@
 """How must a definition be written so that it means the same when a column has another type? Trees go in and out.
 
 Where a definition computes with a changed column, the column is cast back to its old type. Where it only passes it on
-(an output column of a view, GROUP BY, DISTINCT), it stays as it is, so that a view's column becomes the new type too and
-views on it are rewritten in turn. Nothing is found by its spelling: names are resolved in the syntax tree.
+(an output column of a view, GROUP BY, DISTINCT), it stays as it is, so that a view's column becomes the new type too
+and views on it are rewritten in turn. Nothing is found by its spelling: names are resolved in the syntax tree.
 """
 
 from __future__ import annotations
@@ -68,14 +68,7 @@ class Rewriter:
         match kind(inner):
             case "ColumnRef":
                 self._reference(node, scope)
-            case "TypeCast":
-                changed = self._found(inner.arg, scope)
-                # Casting to what the column has become needs no way round by its old type.
-                if changed is not None and is_cast_to(inner, changed.new_type):
-                    self._pass(inner.arg, scope)
-                else:
-                    self._children(inner, scope)
-            case "NullTest" if kind(inner.arg) == "ColumnRef":
+            case "TypeCast" | "NullTest" if self._passes(inner, scope):
                 self._pass(inner.arg, scope)
             case "GroupingFunc":
                 self._passed_or_rewritten(inner.args, scope)
@@ -92,6 +85,11 @@ class Rewriter:
                 self.query(inner, scope, keep=False)
             case _:
                 self._children(inner, scope)
+
+    def _passes(self, node: Node, scope: Scope) -> bool:
+        """Tell whether a cast or IS NULL means the same for the new type: it needs no way round by the old one."""
+        changed = self._found(node.arg, scope)
+        return changed is not None and (kind(node) == "NullTest" or is_cast_to(node, changed.new_type))
 
     def _children(self, node: Node, scope: Scope) -> None:
         for _, child in fields(node):
@@ -298,9 +296,8 @@ class Rewriter:
         inside.ctes, inside.merged = scope.ctes, scope.merged
         right = self._from(node.rarg, inside, rewrite=rewrite)
         inside.items.extend(right)
-        if node.is_natural:
-            if any(item.changed for item in (*left, *right)):
-                raise UnclearNameError("NATURAL JOIN over a relation whose columns change")
+        if node.is_natural and any(item.changed for item in (*left, *right)):
+            raise UnclearNameError("NATURAL JOIN over a relation whose columns change")
         for column in _names(node.using_clause):
             sides = [next((i.changed[column] for i in side if column in i.changed), None) for side in (left, right)]
             one = sides[0] or sides[1]

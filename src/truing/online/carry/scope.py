@@ -1,8 +1,8 @@
 """Which column does a name in a query mean? Names and FROM items go in, the column comes out, as PostgreSQL has it.
 
 Only as much of PostgreSQL's name resolution as definitions need that the server itself has printed
-(``pg_get_viewdef``, ``pg_get_expr``): stars are expanded there and every table is qualified. Whatever cannot be told for certain raises
-:class:`UnclearNameError` rather than being guessed.
+(``pg_get_viewdef``, ``pg_get_expr``): stars are expanded there and every table is qualified. Whatever cannot be
+told for certain raises :class:`UnclearNameError` rather than being guessed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import msgspec
 
 from truing.errors import UnsupportedChangeError
 from truing.names import QualifiedName
-
 
 _INTEGERS: Final = ("smallint", "integer", "bigint")
 _TEXTS: Final = ("text", "character varying")

@@ -11,7 +11,7 @@ from truing.names import QualifiedName, ident, idents
 from truing.online.carry.rewrite import Changes, ColumnsOf, Rewriter
 from truing.online.carry.scope import Changed, Scope, UnclearNameError
 from truing.online.carry.trees import name_windows_plainly, put, written, written_expression
-from truing.sql.parse import Node, clone, enum_name, find, fields, kind, parse, parse_expression, parts, unwrap
+from truing.sql.parse import Node, clone, enum_name, fields, find, kind, parse, parse_expression, parts, unwrap
 
 
 def expression(rewriter: Rewriter, text: str, table: QualifiedName) -> str:

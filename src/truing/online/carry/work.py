@@ -143,14 +143,13 @@ class Work:
             return ()
         parts = [self._properties()]
         of_table = [d for d in dependents if d.kind in _ORDER and not d.name.startswith(OWN_TRIGGERS)]
-        for dependent in sorted(of_table, key=lambda d: _ORDER.index(d.kind)):
-            parts.append(self._tried(dependent, partial(self._of_table, dependent)))
+        of_table.sort(key=lambda d: _ORDER.index(d.kind))
+        parts += [self._tried(dependent, partial(self._of_table, dependent)) for dependent in of_table]
         changes: Changes = {self.target.table: {self.target.column: self.target.changed}}
         carried = self._views([d.detail for d in dependents if isinstance(d.detail, View)], changes)
         rewriter = Rewriter(changes, self.target.columns_of)
-        for dependent in dependents:
-            if dependent.kind == "policy":
-                parts.append(self._tried(dependent, partial(self._policy, dependent, rewriter)))
+        of_policy = [dependent for dependent in dependents if dependent.kind == "policy"]
+        parts += [self._tried(dependent, partial(self._policy, dependent, rewriter)) for dependent in of_policy]
         return (*parts, views.carry_views(carried, self._powers.role))
 
     def _copy(self) -> bool:
@@ -188,13 +187,8 @@ class Work:
         match detail:
             case Index():
                 return self._index(dependent, detail)
-            case Constraint() if dependent.index is not None:
-                self._judge(dependent, self._rehearsal.index(target, dependent.index))
-                return indexes.carry_unique(target, detail, dependent.index)
             case Constraint():
-                expression = checks.new_expression(target, detail)
-                self._judge(dependent, self._rehearsal.condition(expression, target.table))
-                return checks.carry_check(target, detail)
+                return self._constraint(dependent, detail)
             case Statistic():
                 self._judge(dependent, self._rehearsal.statistics(target, detail))
                 return statistics.carry_statistics(target, detail, self._powers.role)
@@ -205,6 +199,15 @@ class Work:
                 return columns.carry_sequence(target, detail)
             case _:
                 return self._default(dependent)
+
+    def _constraint(self, dependent: Dependent, constraint: Constraint) -> Part:
+        target = self.target
+        if dependent.index is not None:
+            self._judge(dependent, self._rehearsal.index(target, dependent.index))
+            return indexes.carry_unique(target, constraint, dependent.index)
+        expression = checks.new_expression(target, constraint)
+        self._judge(dependent, self._rehearsal.condition(expression, target.table))
+        return checks.carry_check(target, constraint)
 
     def _judge(self, dependent: Dependent, error: str) -> None:
         """Refuse a dependent for which PostgreSQL has no use, with its own words."""
