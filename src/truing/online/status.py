@@ -108,6 +108,6 @@ def _waiting_for(connection: psycopg.Connection[Any], pid: int) -> tuple[str, ..
     ).fetchall()
     # An index build waits for old snapshots through a lock on a virtual transaction, so it is in the list as well.
     return tuple(
-        f"pid {blocker} ({', '.join(filter(None, (user, application)))}; {state}, transaction open for {age or 0:.1f} s)"
+        f"pid {blocker} ({', '.join(filter(None, (user, application)))}; {state}, in transaction for {age or 0:.1f} s)"
         for blocker, application, user, state, age in rows
     )

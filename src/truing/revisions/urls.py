@@ -11,7 +11,8 @@ from typing import Any, Final
 from truing.errors import ProjectError
 
 _SCHEME: Final = re.compile(r"^(?P<backend>[A-Za-z][A-Za-z0-9]*)(?:\+(?P<driver>\w+))?://")
-_PASSWORD: Final = re.compile(r"(?P<before>://[^:/?#@\s]*:)(?:[^@\s/]*(?:/[^@\s]*)?)(?=@)")
+_PASSWORD: Final = re.compile(r"(?P<before>://[^:/?#@\s]*:)\S*(?=@)")
+"""To the last ``@`` of the word: a password may hold one, and hiding too much does no harm."""
 _PARAMETER: Final = re.compile(r"(?P<before>\b(?:ssl)?password\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^&\s]+)", re.IGNORECASE)
 
 # asyncpg's and psycopg2's own query arguments -> libpq's; None: only a hint to that driver's pool or cache.

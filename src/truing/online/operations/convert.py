@@ -204,8 +204,8 @@ def _trigger_notes(table: Table) -> tuple[str, ...]:
         return ()
     return (
         (
-            f"AFTER triggers of {table.name} ({', '.join(names)}) fire for rows that are filled in, unless the role may set"
-            " session_replication_role (a superuser, or GRANT SET ON PARAMETER)"
+            f"AFTER triggers of {table.name} ({', '.join(names)}) fire for rows that are filled in, unless the role may"
+            " set session_replication_role (a superuser, or GRANT SET ON PARAMETER)"
         ),
     )
 

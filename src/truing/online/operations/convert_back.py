@@ -21,8 +21,8 @@ from truing.online import journal
 from truing.online.carry import Carry
 from truing.online.dual_column import DualColumn
 from truing.online.facts import require_table
+from truing.online.giving_back import give_back_steps, unmake_step
 from truing.online.operations.convert import Record, identity, swap_locks
-from truing.online.operations.foreign_key import give_back_steps, unmake_step
 from truing.online.operations.index import drop_step
 from truing.online.operations.not_null import proof_steps, set_statements
 from truing.online.quarantine import same_key

@@ -21,6 +21,7 @@ from truing.locks import LockMode, TableLock
 from truing.names import QualifiedName, ident, idents, literal
 from truing.online import journal, quarantine
 from truing.online.facts import RowKey, require_column, require_table, row_key
+from truing.online.giving_back import give_back_steps, unmake_step
 from truing.online.operations.invoke import carry_out, qualified
 from truing.online.run import Planned
 from truing.plan import Concurrent, Locked, Plain, Plan, Settle, Step
@@ -141,48 +142,14 @@ def orphans(change: AddForeignKey, alias: str = "t") -> str:
 
 
 def _steps(change: AddForeignKey, table: Table, key: RowKey, *, existing: Constraint | None) -> tuple[Step, ...]:
-    dirty, name = change.dirty or Dirty(), str(change.name)
-    op_id, column = identity(table.name, name), change.columns[-1]
-    found = require_column(table, column)
-    reference = Reference(change.references, change.referenced_columns[-1])
-    keys = ", ".join(f"t.{ident(c)}" for c in key.columns)
-    wrong = f"SELECT {keys} FROM {table.name.sql} t WHERE {orphans(change)}"
-    locks = tuple(
-        dict.fromkeys(TableLock(name, LockMode.SHARE_ROW_EXCLUSIVE) for name in (change.references, change.table))
-    )
+    settle = _settle(change, table, key)
     steps: list[Step] = []
-    if dirty.orphan == "fail":
-        refusal = f"rows of {table.name} refer to rows of {change.references} that are not there"
-        steps.append(Step("look", "Look for orphans", Settle(wrong, key.columns, key.types, refusal=refusal)))
-    if dirty.orphan == "sentinel":
-        made = quarantine.make_sentinel(op_id, reference, dirty.sentinel, dirty.parent, found.type)
-        steps.append(Step("sentinel", f"Make the sentinel row of {change.references}", Plain((made,))))
-    target = table.name.sql
-    if existing is None:
-        add = f"ALTER TABLE {target} ADD CONSTRAINT {ident(name)} {definition(change)} NOT VALID"
-        steps.append(Step("add", "Add the foreign key for new rows", Locked(locks, (add,))))
-    elif existing.name != name:
-        rename = f"ALTER TABLE {target} RENAME CONSTRAINT {ident(existing.name)} TO {ident(name)}"
-        steps.append(Step("rename", f"Rename {existing.name}", Locked(_both_exclusive(change), (rename,))))
-    mend = ""
-    refusal = ""
-    if dirty.orphan == "fail":
-        refusal = f"rows of {table.name} refer to rows of {change.references} that are not there"
-    else:
-        mend = quarantine.mend(
-            op_id,
-            table,
-            key,
-            column,
-            wrong=orphans(change),
-            reason="'orphan'",
-            policy=dirty.orphan,
-            sentinel=dirty.sentinel,
-            reference=reference,
-            parent=dirty.parent,
-        )
-    settle = Settle(wrong, key.columns, key.types, mend=mend, refusal=refusal)
+    if settle.refusal:
+        steps.append(Step("look", "Look for orphans", settle))
+    steps += _make_sentinel(change, table)
+    steps += _add(change, existing)
     steps.append(Step("settle", "Settle orphans", settle))
+    target, name = table.name.sql, str(change.name)
     steps.append(
         Step(
             "validate",
@@ -198,9 +165,53 @@ def _steps(change: AddForeignKey, table: Table, key: RowKey, *, existing: Constr
     return tuple(steps)
 
 
-def _both_exclusive(change: AddForeignKey) -> tuple[TableLock, ...]:
+def _settle(change: AddForeignKey, table: Table, key: RowKey) -> Settle:
+    """Return the look for orphans, with how they are mended or why they stop the run."""
+    dirty, column = change.dirty or Dirty(), change.columns[-1]
+    keys = ", ".join(f"t.{ident(c)}" for c in key.columns)
+    wrong = f"SELECT {keys} FROM {table.name.sql} t WHERE {orphans(change)}"
+    if dirty.orphan == "fail":
+        refusal = f"rows of {table.name} refer to rows of {change.references} that are not there"
+        return Settle(wrong, key.columns, key.types, refusal=refusal)
+    mend = quarantine.mend(
+        identity(table.name, str(change.name)),
+        table,
+        key,
+        column,
+        wrong=orphans(change),
+        reason="'orphan'",
+        policy=dirty.orphan,
+        sentinel=dirty.sentinel,
+        reference=Reference(change.references, change.referenced_columns[-1]),
+        parent=dirty.parent,
+    )
+    return Settle(wrong, key.columns, key.types, mend=mend)
+
+
+def _make_sentinel(change: AddForeignKey, table: Table) -> list[Step]:
+    dirty = change.dirty or Dirty()
+    if dirty.orphan != "sentinel":
+        return []
+    reference = Reference(change.references, change.referenced_columns[-1])
+    type_ = require_column(table, change.columns[-1]).type
+    op_id = identity(table.name, str(change.name))
+    made = quarantine.make_sentinel(op_id, reference, dirty.sentinel, dirty.parent, type_)
+    return [Step("sentinel", f"Make the sentinel row of {change.references}", Plain((made,)))]
+
+
+def _add(change: AddForeignKey, existing: Constraint | None) -> list[Step]:
+    target, name = change.table.sql, ident(str(change.name))
+    # The parent first: an application that writes parents before children cannot deadlock with that.
     tables = dict.fromkeys((change.references, change.table))
-    return tuple(TableLock(table, LockMode.ACCESS_EXCLUSIVE) for table in tables)
+    if existing is None:
+        locks = tuple(TableLock(table, LockMode.SHARE_ROW_EXCLUSIVE) for table in tables)
+        add = f"ALTER TABLE {target} ADD CONSTRAINT {name} {definition(change)} NOT VALID"
+        return [Step("add", "Add the foreign key for new rows", Locked(locks, (add,)))]
+    if existing.name != change.name:
+        locks = tuple(TableLock(table, LockMode.ACCESS_EXCLUSIVE) for table in tables)
+        rename = f"ALTER TABLE {target} RENAME CONSTRAINT {ident(existing.name)} TO {name}"
+        return [Step("rename", f"Rename {existing.name}", Locked(locks, (rename,)))]
+    return []
 
 
 def _notes(change: AddForeignKey, table: Table) -> tuple[str, ...]:
@@ -245,41 +256,6 @@ def plan_drop(change: DropConstraint, connection: psycopg.Connection[Any]) -> Pl
         undoes=op_id if entry is not None else "",
     )
     return plan, {}
-
-
-def give_back_steps(op_id: str, table: Table, column: str) -> list[Step]:
-    """Return the step that gives back what an operation keeps in the quarantine."""
-    key = row_key(table)
-    return [
-        Step(
-            "give back",
-            "Give back the originals",
-            Settle(
-                quarantine.pending(op_id, key),
-                key.columns,
-                key.types,
-                mend=quarantine.give_back(op_id, table, key, column),
-                limit=1_000_000,
-            ),
-        )
-    ]
-
-
-def unmake_step(
-    op_id: str, connection: psycopg.Connection[Any], reference: dict[str, Any], drops: DropConstraint | None = None
-) -> Step:
-    """Return the step that removes the parent rows an operation made and nobody uses any more."""
-    parent = QualifiedName(reference["table"]["schema"], reference["table"]["name"])
-    inbound = connection.execute(
-        "SELECT n.nspname, c.relname, a.attname FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid"
-        " JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = f.conkey[1]"
-        " WHERE f.contype = 'f' AND f.confrelid = %s::regclass AND f.conname <> %s ORDER BY 1, 2, 3",
-        (parent.sql, drops.name if drops else ""),
-    ).fetchall()
-    users = tuple((QualifiedName(schema, name), column) for schema, name, column in inbound)
-    statement = quarantine.unmake_parents(op_id, Reference(parent, reference["column"]), users)
-    return Step("unmake", f"Remove the rows truing made in {parent}", Plain((statement,)))
 
 
 @Operations.register_operation("add_foreign_key_online")
@@ -351,7 +327,7 @@ class AddForeignKeyOnlineOp(MigrateOperation):
 
 
 @Operations.implementation_for(AddForeignKeyOnlineOp)
-def _add(operations: Operations, op: AddForeignKeyOnlineOp) -> None:
+def _run_add(operations: Operations, op: AddForeignKeyOnlineOp) -> None:
     options = op.options
     action, set_columns = parse_action(options["ondelete"])
     change = AddForeignKey(
@@ -408,7 +384,7 @@ class DropForeignKeyOnlineOp(MigrateOperation):
 
 
 @Operations.implementation_for(DropForeignKeyOnlineOp)
-def _drop(operations: Operations, op: DropForeignKeyOnlineOp) -> None:
+def _run_drop(operations: Operations, op: DropForeignKeyOnlineOp) -> None:
     change = DropConstraint(qualified(operations, op.table, op.schema), op.name)
     op_id = f"drop foreign key {ident(op.name)} from {change.table.sql}"
     carry_out(operations, op_id, change, lambda connection: plan_drop(change, connection))

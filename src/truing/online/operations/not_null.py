@@ -20,7 +20,7 @@ from truing.locks import LockMode, TableLock
 from truing.names import QualifiedName, derived, ident, literal
 from truing.online import journal, quarantine
 from truing.online.facts import require_column, require_table, row_key
-from truing.online.operations.foreign_key import give_back_steps
+from truing.online.giving_back import give_back_steps
 from truing.online.operations.invoke import carry_out, qualified
 from truing.online.run import Planned
 from truing.plan import Concurrent, Locked, Plan, Settle, Step
