@@ -83,6 +83,7 @@ def test_a_parameter_that_libpq_does_not_know_is_an_error_without_the_password()
         ("postgresql://u@h/d?password=secret&x=1", "postgresql://u@h/d?password=***&x=1"),
         ("host=h password='se cret' dbname=d", "host=h password=*** dbname=d"),
         ("connecting to postgres://u:secret@h:1/d failed", "connecting to postgres://u:***@h:1/d failed"),
+        ("postgresql://u:s3cret@with@s3cret@h/d", "postgresql://u:***@h/d"),
         ("postgresql://u@h/d", "postgresql://u@h/d"),
         ("postgresql://h:5432/d", "postgresql://h:5432/d"),
     ],
