@@ -39,6 +39,7 @@ class PostgresVersion(msgspec.Struct, frozen=True, order=True):
 CAPABILITIES: Final[dict[str, int]] = {
     "fk-set-null-columns": 15,  # FOREIGN KEY ... ON DELETE SET NULL (column)
     "nulls-not-distinct": 15,
+    "publication-columns": 15,  # column lists, row filters and FOR TABLES IN SCHEMA
     "security-invoker-views": 15,
     "grant-set-on-parameter": 15,
     "input-is-valid": 16,  # pg_input_is_valid(), so that a check of a value needs no exception block

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from tests.postgres.catalog_zoo import CHILD, COLUMN, FUNCTION, ROLE, SCHEMA, TABLE, VIEW, ZOO, C, R, T, V
+from truing.catalog import session
 from truing.catalog.dependents import column_dependents
 from truing.catalog.model import Grant, PublishedTable
 from truing.catalog.read import read_snapshot
@@ -506,3 +507,26 @@ def test_no_such_column(zoo, table, column):
 def test_functions_that_nobody_asked_about(zoo):
     """F takes no part in the column but by a trigger of its own, which is listed as a trigger."""
     assert FUNCTION not in {d.qualified for d in found(zoo, TABLE)}
+
+
+def test_an_index_that_vanishes_while_it_is_read_is_no_dependent(simple, monkeypatch):
+    simple.execute(f"CREATE INDEX goes ON {ST} ({C}); CREATE INDEX stays ON {ST} ({C})")
+    other, values, seen = simple.connect(), session.Reader.values, []
+
+    def dropping(self, name, row_type, parameters=None):
+        if name == "indexes" and not seen:
+            other.execute(f"DROP INDEX {SS}.goes")
+            seen.append(name)
+        return values(self, name, row_type, parameters)
+
+    monkeypatch.setattr(session.Reader, "values", dropping)
+    assert [d.name for d in found(simple)] == ["stays"]
+    assert seen
+
+
+def test_what_truing_does_not_know_is_an_error_of_ours_with_a_hint(simple, monkeypatch):
+    simple.execute(f"CREATE INDEX i ON {ST} ({C})")
+    query = session.sql("indexes").replace("am.amname AS method", "NULL AS method")
+    monkeypatch.setattr(session, "sql", lambda name, sql=session.sql: query if name == "indexes" else sql(name))
+    with pytest.raises(CatalogError, match=r"does not know.*method.*\n.*report"):
+        found(simple)

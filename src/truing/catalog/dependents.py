@@ -17,7 +17,7 @@ from truing.catalog.closure import Closure, Target, TextFunction, Way
 from truing.catalog.dependent import Dependent, DependentKind
 from truing.catalog.model import Function, Publication
 from truing.catalog.read import assemble
-from truing.catalog.session import Reader, reading
+from truing.catalog.session import Reader, look
 from truing.catalog.unbound import function_texts, text_functions, unbound
 from truing.errors import CatalogError
 from truing.names import QualifiedName, ident
@@ -43,21 +43,23 @@ def column_dependents(connection: psycopg.Connection[Any], table: QualifiedName,
     Raises:
         CatalogError: there is no such column, or the catalog could not be read.
     """
-    with reading(connection) as reader:
-        place = {"schema": table.schema, "table": table.name, "column": column}
-        found = reader.values("column", Target, place)
-        if not found:
-            raise CatalogError(f"There is no column {ident(column)} in a table {table}.", hint="Check their spelling.")
-        oid, target = found[0]
-        ways = [way for _, way in reader.values("dependents", Way, {"table": oid, "attnum": target.number})]
-        texts = text_functions(reader, oid, table, column)
-        closure = _read(reader, (oid, target), column, ways, texts)
-    dependents = {
-        *bound(closure, ways),
-        *unbound(closure),
-        *function_texts(closure, texts),
-    }
-    return tuple(sorted(dependents, key=_order))
+
+    def see(reader: Reader) -> tuple[Dependent, ...]:
+        return _dependents(reader, table, column)
+
+    return look(connection, see)
+
+
+def _dependents(reader: Reader, table: QualifiedName, column: str) -> tuple[Dependent, ...]:
+    place = {"schema": table.schema, "table": table.name, "column": column}
+    found = reader.values("column", Target, place)
+    if not found:
+        raise CatalogError(f"There is no column {ident(column)} in a table {table}.", hint="Check their spelling.")
+    oid, target = found[0]
+    ways = [way for _, way in reader.values("dependents", Way, {"table": oid, "attnum": target.number})]
+    texts = text_functions(reader, oid, table, column)
+    closure = _read(reader, (oid, target), column, ways, texts)
+    return tuple(sorted({*bound(closure, ways), *unbound(closure), *function_texts(closure, texts)}, key=_order))
 
 
 def _read(

@@ -33,14 +33,13 @@ from truing.catalog.model import (
     UserType,
     View,
 )
-from truing.catalog.session import Reader, reading, sql
+from truing.catalog.session import Reader, look, sql
 from truing.errors import CatalogError
 from truing.names import QualifiedName, ident
 
 OWN_SCHEMA: Final = "_truing"
 """Where truing keeps its journal; never part of what it looks at."""
 
-_TRIES = 3
 _PARTS: Final[dict[str, type[Any]]] = {
     "columns": Column,
     "constraints": Constraint,
@@ -112,16 +111,8 @@ def read_snapshot(
     Raises:
         CatalogError: the catalog could not be read, or a schema of ``include`` does not exist.
     """
-    for attempt in range(1, _TRIES + 1):
-        try:
-            with reading(connection) as reader:
-                return _snapshot(reader, _scope_parameters(include, exclude))
-        except (CatalogError, msgspec.ValidationError) as error:
-            # pg_get_indexdef() and its like look at the present, not at our snapshot: an object that was dropped in
-            # between gives an "internal error" or NULL. The next look no longer has it.
-            if attempt == _TRIES or not _dropped_meanwhile(error):
-                raise _readable(error) from error
-    raise AssertionError("the loop returns or raises")  # pragma: no cover
+    parameters = _scope_parameters(include, exclude)
+    return look(connection, lambda reader: _snapshot(reader, parameters))
 
 
 def read_table(connection: psycopg.Connection[Any], name: QualifiedName) -> Table | None:
@@ -137,11 +128,12 @@ def read_table(connection: psycopg.Connection[Any], name: QualifiedName) -> Tabl
     Raises:
         CatalogError: the catalog could not be read.
     """
-    with reading(connection) as reader:
+
+    def see(reader: Reader) -> Table | None:
         oid = relation_oid(reader, name)
-        if oid is None:
-            return None
-        return assemble(reader, [oid]).tables.get(oid)
+        return assemble(reader, [oid]).tables.get(oid) if oid is not None else None
+
+    return look(connection, see)
 
 
 def read_sizes(connection: psycopg.Connection[Any]) -> Mapping[QualifiedName, TableSize]:
@@ -156,10 +148,12 @@ def read_sizes(connection: psycopg.Connection[Any]) -> Mapping[QualifiedName, Ta
     Raises:
         CatalogError: the catalog could not be read.
     """
-    with reading(connection) as reader:
-        scope = _scope(reader, _scope_parameters(None, ()))
-        rows = reader.values("sizes", _SizeRow, {"relations": [row.oid for row in scope if row.verdict == "shown"]})
-    return {row.name: row.size for _, row in rows}
+
+    def see(reader: Reader) -> Mapping[QualifiedName, TableSize]:
+        shown = [row.oid for row in _scope(reader, _scope_parameters(None, ())) if row.verdict == "shown"]
+        return {row.name: row.size for _, row in reader.values("sizes", _SizeRow, {"relations": shown})}
+
+    return look(connection, see)
 
 
 def relation_oid(reader: Reader, name: QualifiedName) -> int | None:
@@ -202,7 +196,7 @@ def _snapshot(reader: Reader, scope_parameters: Mapping[str, Any]) -> Snapshot:
     pieces = assemble(reader, shown["relation"], shown["type"])
     wanted = {"relations": shown["relation"], "functions": shown["function"]}
     functions = [function for _, function in reader.values("functions", Function, wanted)]
-    publications = "publications" if reader.version.major >= 15 else "publications_14"  # noqa: PLR2004
+    publications = "publications" if reader.version.has("publication-columns") else "publications_14"
     verdicts = Counter(row.verdict for row in scope)
     return Snapshot(
         version=reader.version,
@@ -271,16 +265,3 @@ def _type(row: _TypeRow, oid: int, parts: Mapping[str, Mapping[int, tuple[Any, .
 
 def _sorted(values: Iterable[_Named]) -> tuple[_Named, ...]:
     return tuple(sorted(values, key=lambda value: value.name))
-
-
-def _dropped_meanwhile(error: Exception) -> bool:
-    return isinstance(error, msgspec.ValidationError) or isinstance(error.__cause__, psycopg.errors.InternalError_)
-
-
-def _readable(error: CatalogError | msgspec.ValidationError) -> CatalogError:
-    if isinstance(error, CatalogError):
-        return error
-    return CatalogError(
-        f"The catalog holds something that truing does not know: {error}",
-        hint="If no other session is dropping objects right now, this is a mistake of truing's: please report it.",
-    )

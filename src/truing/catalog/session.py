@@ -6,7 +6,7 @@ is already open (a savepoint, which sees what that transaction has done so far).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
@@ -40,7 +40,10 @@ _SETTINGS = {
     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
 }
 
+_TRIES = 3
+
 _Row = TypeVar("_Row")
+_Seen = TypeVar("_Seen")
 
 
 class Reader:
@@ -79,6 +82,36 @@ class Reader:
         query = f"SELECT q.relation::bigint, row_to_json(q)::text FROM (\n{sql(name)}\n) AS q"
         decoder = msgspec.json.Decoder(row_type)
         return [(int(relation), decoder.decode(row)) for relation, row in self.execute(query, parameters)]
+
+
+def look(connection: psycopg.Connection[Any], see: Callable[[Reader], _Seen]) -> _Seen:
+    """Look at the catalog, and once more where an object vanished while it was being looked at.
+
+    pg_get_indexdef() and its like look at the present, not at our snapshot: for an object that was dropped in between
+    they fail with an "internal error" or give NULL. The next look no longer has it.
+
+    Args:
+        connection: a psycopg connection, idle or in a transaction.
+        see: what to do within :func:`reading`; it may be called several times.
+
+    Raises:
+        CatalogError: the catalog could not be read.
+    """
+    attempt = 1
+    while True:
+        try:
+            with reading(connection) as reader:
+                return see(reader)
+        except CatalogError as error:
+            if attempt == _TRIES or not isinstance(error.__cause__, psycopg.errors.InternalError_):
+                raise
+        except msgspec.ValidationError as error:
+            if attempt == _TRIES:
+                raise CatalogError(
+                    f"The catalog holds something that truing does not know: {error}",
+                    hint="If no other session is dropping objects, this is a mistake of truing's: please report it.",
+                ) from error
+        attempt += 1
 
 
 @cache
