@@ -221,5 +221,5 @@ def test_functions_kept_as_text_are_mentioned(db: Database) -> None:
             "CREATE FUNCTION {s}.old_text() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM {t} WHERE {c} = '' $$"
         )
     )
-    (note,) = plan(db.connect(), TABLE, C, "uuid").notes
-    assert note.startswith(sql("function {s}.old_text()"))
+    notes = plan(db.connect(), TABLE, C, "uuid").notes
+    assert [note for note in notes if note.startswith(sql("function {s}.old_text()"))]

@@ -33,7 +33,7 @@ def carry_check(target: Target, constraint: Constraint) -> Part:
         unswap=exchange(old),
         after_unswap=(
             target.locked(
-                f"drop-{new}",
+                f"drop-check-{new}",
                 f"Drop {name} of the new column",
                 target.alter(f"DROP CONSTRAINT IF EXISTS {ident(new)}"),
             ),

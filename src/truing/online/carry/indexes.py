@@ -1,6 +1,8 @@
-"""How are indexes and UNIQUE constraints carried? Twins are built concurrently beforehand; the swap only renames.
+"""How are indexes and UNIQUE constraints carried? Twins are built concurrently beforehand; the swap exchanges them.
 
-The old index stays on the old column under another name, so that the way back is a rename too.
+An old index stays on the old column under another name, so that the way back is a rename too. An old *unique* index
+must go in the swap: two unique indexes that see the same key make a concurrent ``INSERT ... ON CONFLICT`` fail on the
+one that is not its arbiter. Its files go after the locks do. The way back builds it again, concurrently.
 """
 
 from __future__ import annotations
@@ -30,65 +32,62 @@ def carry_index(target: Target, index: Index, cast_elements: Collection[int] = (
     cluster = (target.alter(f"CLUSTER ON {ident(index.name)}"),) if index.clustered else ()
     about = (*comment_on(f"INDEX {name.sql}", index.comment), *cluster)
     definition = new_definition(target, index, index.name, cast_elements)
+    built = (_build_old(target, index), *_targets(target, index, old.name, "old"))
+    drop = f"DROP INDEX {name.sql}"
     return Part(
         before=(_build_new(target, index, cast_elements), *_targets(target, index, new.name, "new")),
-        swap=(_rename(name, old), _rename(new, name), *about),
-        drop_old_first=(old,),
-        rebuild_old=(_build_old(target, index), *_targets(target, index, old.name, "old")),
-        unswap=(_rename(name, new), _rename(old, name), *about),
+        swap=(drop if index.unique else _rename(name, old), _rename(new, name), *about),
+        drop_old_first=() if index.unique else (old,),
+        rebuild_old=() if index.unique else built,
+        before_unswap=built if index.unique else (),
+        unswap=(drop if index.unique else _rename(name, new), _rename(old, name), *about),
         after_unswap=(_drop_new(index, new),),
-        carried=(Carried("index", name.sql, "a twin is built concurrently; the swap exchanges the names", definition),),
+        notes=_upserts(index),
+        carried=(Carried("index", name.sql, "a twin is built concurrently; the swap exchanges them", definition),),
     )
 
 
 def carry_unique(target: Target, constraint: Constraint, index: Index) -> Part:
     """Carry a UNIQUE constraint with its index."""
+    # The index carries the constraint's name.
+    name, named = target.sibling(constraint.name), msgspec.structs.replace(index, name=constraint.name)
     old, new = target.old_name(constraint.name), target.new_name(constraint.name)
     timing = " DEFERRABLE" if constraint.deferrable else ""
     timing += " INITIALLY DEFERRED" if constraint.initially_deferred else ""
-    name = target.sibling(constraint.name)
     about = (
         *comment_on(f"CONSTRAINT {ident(constraint.name)} ON {target.table.sql}", constraint.comment),
         *comment_on(f"INDEX {name.sql}", index.comment),
         *((target.alter(f"CLUSTER ON {ident(constraint.name)}"),) if index.clustered else ()),
     )
 
-    def adopt(as_name: str, from_index: str) -> str:
-        return target.alter(f"ADD CONSTRAINT {ident(as_name)} UNIQUE USING INDEX {ident(from_index)}{timing}")
+    def exchange(twin: str) -> tuple[str, ...]:
+        adopt = f"ADD CONSTRAINT {ident(constraint.name)} UNIQUE USING INDEX {ident(twin)}{timing}"
+        return (target.alter(f"DROP CONSTRAINT {ident(constraint.name)}"), target.alter(adopt), *about)
 
-    def rename(was: str, becomes: str) -> str:
-        return target.alter(f"RENAME CONSTRAINT {ident(was)} TO {ident(becomes)}")
-
-    # The index carries the constraint's name, whatever it was called before.
-    named = msgspec.structs.replace(index, name=constraint.name)
-    exists = target.constraint_exists(old)
+    how = "a unique index is built concurrently; the swap makes it the constraint"
     return Part(
         before=(_build_new(target, named),),
-        swap=(rename(constraint.name, old), adopt(constraint.name, new), *about),
-        rebuild_old=(
-            _build_old(target, named),
-            target.locked(
-                f"adopt-{old}", f"Make the old {constraint.name} a constraint", adopt(old, old), probe=exists
-            ),
-        ),
-        unswap=(rename(constraint.name, new), rename(old, constraint.name), *about),
-        after_unswap=(
-            target.locked(
-                f"drop-{new}",
-                f"Drop {constraint.name} of the new column",
-                target.alter(f"DROP CONSTRAINT IF EXISTS {ident(new)}"),
-            ),
-            _drop_new(named, target.sibling(new)),
-        ),
+        swap=exchange(new),
+        before_unswap=(_build_old(target, named),),
+        unswap=exchange(old),
+        after_unswap=(_drop_new(named, target.sibling(new)),),
+        notes=_upserts(named),
         carried=(
-            Carried(
-                "unique constraint",
-                f"{ident(constraint.name)} on {target.table.sql}",
-                "a unique index is built concurrently; the swap makes it the constraint",
-                constraint.definition,
-            ),
+            Carried("unique constraint", f"{ident(name.name)} on {target.table.sql}", how, constraint.definition),
         ),
     )
+
+
+def _upserts(index: Index) -> tuple[str, ...]:
+    """Say what PostgreSQL does while a key is unique twice."""
+    if not index.unique:
+        return ()
+    said = (
+        f"from the build of the new {ident(index.name)} until the swap the key is unique twice: should two sessions"
+        " INSERT ... ON CONFLICT (...) the same new key at the same moment, one may get a unique violation (23505)"
+        " instead; let the application retry"
+    )
+    return (said,)
 
 
 def new_definition(

@@ -102,10 +102,10 @@ class Carry(msgspec.Struct, frozen=True):
         swap: run after the renames. They set ``search_path`` for the rest of the transaction.
         drop_old_first: indexes of the old column to be dropped concurrently before the column is.
         rebuild_old: steps that make again what went with the old column.
-        before_unswap: steps to be run before the way back's swap.
+        before_unswap: steps to be run before the way back's swap, also where the old column was never dropped.
         unswap: run after the inverse renames; they restore the original definitions.
-        after_unswap: steps that remove what the new column still has; also right after an operation that was given up
-            before its swap.
+        after_unswap: steps that remove what the new column still has. An operation that is given up before its swap
+            runs them while its triggers still fill the new column: until then its CHECKs and keys are enforced.
         notes: what a person should know before it runs.
         carried: what is carried.
     """

@@ -11,7 +11,9 @@ from truing.online.carry.target import Target
 def notes(target: Target, dependents: tuple[Dependent, ...]) -> tuple[str, ...]:
     """Return what a person should look at before the swap."""
     column, new_type = ident(target.column), target.changed.new_type
-    said = [
+    moved = f"{column} becomes the last column of {target.table.sql}"
+    said = [f"{moved}: INSERT without a list of columns, SELECT * and rows taken whole see another order"]
+    said += [
         f"{subject_of(dependent)} names {column} in its text, which nothing rewrites: see that it works when the column"
         f" is {new_type}"
         for dependent in dependents

@@ -33,7 +33,7 @@ def carry_statistics(target: Target, statistic: Statistic, current_role: str) ->
         return target.locked(f"make-{called.name}", title, *about, mode=mode, probe=probe)
 
     drop = target.locked(
-        f"drop-{new.name}",
+        f"drop-statistics-{new.name}",
         f"Drop the statistics {name.name} of the new column",
         f"DROP STATISTICS IF EXISTS {new.sql}",
         mode=LockMode.SHARE_UPDATE_EXCLUSIVE,
