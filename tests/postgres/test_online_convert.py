@@ -229,3 +229,68 @@ def test_policies_that_cannot_work_are_refused_before_anything_is_begun(op, sql,
     with pytest.raises(UnsupportedChangeError, match=message):
         convert(op, **options)
     assert sql("SELECT to_regnamespace('_truing')") == [(None,)]
+
+
+class Stop(Exception):
+    """Raised at one point of a run."""
+
+
+def stopping_at(monkeypatch, number):
+    """Let the run stop at its nth point, once; return the list of points passed."""
+    passed = []
+
+    def point(name):
+        passed.append(name)
+        if len(passed) == number:
+            raise Stop(name)
+
+    monkeypatch.setattr("truing.online.faults.from_environment", lambda: point)
+    return passed
+
+
+@pytest.mark.slow
+def test_given_up_at_any_point_and_taken_back_it_leaves_nothing(op, sql, dirt, monkeypatch):
+    before = sql(CONTENT), sql('SELECT * FROM "Åpp".tenants'), column_type(sql)
+    number = 0
+    while True:
+        number += 1
+        passed = stopping_at(monkeypatch, number)
+        try:
+            convert(op)
+        except Stop:
+            stopping_at(monkeypatch, 0)
+            op.revert_column_online("profiles", "Tenant Id", schema="Åpp")
+            assert (sql(CONTENT), sql('SELECT * FROM "Åpp".tenants'), column_type(sql)) == before, passed[-1]
+            assert sql("SELECT to_regnamespace('_truing')") == [(None,)] or leftovers(sql) == [], passed[-1]
+        else:
+            break
+    assert number > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["contract", "restore", "revert"])
+def test_a_way_that_stops_at_any_point_goes_on(op, sql, dirt, monkeypatch, way):
+    before = sql(CONTENT), sql('SELECT * FROM "Åpp".tenants'), column_type(sql)
+    names = {"contract": ["contract"], "restore": ["contract", "restore"], "revert": ["revert"]}[way]
+    number = stops = 0
+    finished = False
+    while not finished:
+        number += 1
+        stopping_at(monkeypatch, 0)
+        convert(op)
+        for name in names[:-1]:
+            getattr(op, f"{name}_column_online")("profiles", "Tenant Id", schema="Åpp")
+        stopping_at(monkeypatch, number)
+        try:
+            getattr(op, f"{way}_column_online")("profiles", "Tenant Id", schema="Åpp")
+            finished = True
+        except Stop:
+            stops += 1
+            stopping_at(monkeypatch, 0)
+            getattr(op, f"{way}_column_online")("profiles", "Tenant Id", schema="Åpp")
+        stopping_at(monkeypatch, 0)
+        op.restore_column_online("profiles", "Tenant Id", schema="Åpp")
+        op.revert_column_online("profiles", "Tenant Id", schema="Åpp")
+        assert (sql(CONTENT), sql('SELECT * FROM "Åpp".tenants'), column_type(sql)) == before, number
+        assert leftovers(sql) == [], number
+    assert stops > 4

@@ -15,9 +15,10 @@ from typing import Any, Final
 import msgspec
 import psycopg
 
+from truing.catalog.blockers import blockers
 from truing.errors import LockBudgetExceededError
-from truing.locks import LockMode, TableLock
-from truing.names import QualifiedName, literal
+from truing.locks import TableLock
+from truing.names import QualifiedName
 from truing.online.settings import OnlineSettings
 
 RETRIABLE: Final = (
@@ -27,6 +28,8 @@ RETRIABLE: Final = (
 )
 _CHILD_TIMEOUT_MS: Final = 20
 """Locks after the first are asked for shorter, for the first is held meanwhile (parents before children)."""
+_LONG_S: Final = 2.0
+"""A transaction older than this will not let go within a lock time-out."""
 _DUTY: Final = 20
 """Pause at least this many lock timeouts between tries, so that writers queue at most a twentieth of the time."""
 
@@ -71,21 +74,21 @@ def run_locked(
     started = time.monotonic()
     for number in _count():
         # Whoever has been holding a conflicting lock for long will not let go in 80 ms: wait without queueing.
-        while time.monotonic() < started + patience and blockers(connection, locks, older_than_s=2.0):
+        while time.monotonic() < started + patience and in_the_way(connection, locks, older_than_s=_LONG_S):
             point("waiting for long transactions")
             time.sleep(0.1)
         try:
             return _try_once(connection, locks, (prelude, statements), settings, point)
         except RETRIABLE as error:
             connection.execute("ROLLBACK")
-            in_the_way = blockers(connection, locks)
+            who = in_the_way(connection, locks)
             pause = random.uniform(0.5, 1.0) * max(  # noqa: S311 - jitter, not a secret
                 _DUTY * settings.lock_timeout_ms / 1000, min(30.0, 0.05 * 2 ** min(number, 9))
             )
-            on_attempt(Attempt(number, pause, in_the_way))
+            on_attempt(Attempt(number, pause, who))
             if time.monotonic() + pause > give_up:
                 raise LockBudgetExceededError(
-                    _budget_message(locks, settings, number, in_the_way),
+                    _budget_message(locks, settings, number, who),
                     hint="What was done so far is kept. End or wait for the sessions named above, then run the same"
                     " command again: it goes on from here.",
                 ) from error
@@ -146,49 +149,17 @@ def _tables(locks: tuple[TableLock, ...]) -> list[QualifiedName]:
     return list(dict.fromkeys(lock.table for lock in locks))
 
 
-def blockers(
+def in_the_way(
     connection: psycopg.Connection[Any], locks: tuple[TableLock, ...], *, older_than_s: float = 0.0
 ) -> tuple[str, ...]:
-    """Describe the sessions that hold a lock which conflicts with one of these, oldest transaction first.
-
-    Prepared transactions have no session and are named by their identifier.
-    """
-    wanted = ", ".join(
-        f"({literal(lock.table.sql)}::regclass::oid, {literal(_pg_lock_name(mode))})"
-        for lock in locks
-        for mode in LockMode
-        if lock.mode.conflicts_with(mode)
+    """Describe who holds a lock that conflicts with one of these, the oldest transaction first."""
+    found = blockers(connection, _tables(locks), older_than=older_than_s)
+    return tuple(
+        str(each)
+        for each in found
+        # A hidden age counts as young: the retries find out, and waiting for every session would take for ever.
+        if any(each.blocks(lock) for lock in locks) and (each.age or 0.0) >= older_than_s
     )
-    if not wanted:
-        return ()
-    rows = connection.execute(
-        "SELECT DISTINCT coalesce(a.pid, 0), coalesce(a.state, 'prepared transaction'), a.application_name, a.usename,"
-        "  a.backend_type, l.mode, l.relation::regclass::text,"
-        "  extract(epoch FROM now() - coalesce(a.xact_start, p.prepared))::float8 AS age,"
-        "  coalesce(p.gid, '')"
-        f" FROM (VALUES {wanted}) w(relation, mode)"
-        " JOIN pg_locks l ON l.relation = w.relation AND l.mode = w.mode AND l.granted AND l.locktype = 'relation'"
-        "  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        " LEFT JOIN pg_stat_activity a ON a.pid = l.pid"
-        " LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction::text"
-        " WHERE l.pid IS DISTINCT FROM pg_backend_pid()"
-        f" AND now() - coalesce(a.xact_start, p.prepared) >= make_interval(secs => {float(older_than_s)})"
-        " ORDER BY age DESC NULLS LAST"
-    ).fetchall()
-    return tuple(map(_describe, rows))
-
-
-def _pg_lock_name(mode: LockMode) -> str:
-    """Spell a mode as pg_locks does: ``AccessExclusiveLock``."""
-    return "".join(part.capitalize() for part in mode.name.split("_")) + "Lock"
-
-
-def _describe(row: tuple[Any, ...]) -> str:
-    pid, state, application, user, backend, mode, table, age, gid = row
-    who = f"prepared transaction {gid!r}" if gid else f"pid {pid}"
-    by = ", ".join(part for part in (user, application) if part) or backend or "unknown"
-    since = f" for {age:.1f} s" if age is not None else ""
-    return f"{who} ({by}; {state}{since}) holds {mode} on {table}"
 
 
 def _budget_message(locks: tuple[TableLock, ...], settings: OnlineSettings, tries: int, who: tuple[str, ...]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import psycopg
 
+from truing.catalog.blockers import blocking
 from truing.online import journal
 from truing.plan import Locked
 
@@ -81,7 +82,7 @@ def _operation(connection: psycopg.Connection[Any], entry: journal.Entry, quaran
         len(entry.plan.steps),
         min(entry.rows_done, entry.rows_total) if passing else 0,
         entry.rows_total if passing else 0,
-        _waiting_for(connection, pid) if pid else (),
+        tuple(map(str, blocking(connection, pid))) if pid else (),
         lock.sql if lock is not None and isinstance(step.action, Locked) and not entry.done else "",
         entry.last_error or "",
         quarantined,
@@ -98,16 +99,3 @@ def _runner(connection: psycopg.Connection[Any], op_id: str) -> int | None:
         (op_id,),
     ).fetchone()
     return int(row[0]) if row else None
-
-
-def _waiting_for(connection: psycopg.Connection[Any], pid: int) -> tuple[str, ...]:
-    rows = connection.execute(
-        "SELECT a.pid, a.application_name, a.usename, a.state, extract(epoch FROM now() - a.xact_start)::float8"
-        " FROM unnest(pg_blocking_pids(%s)) b(pid) JOIN pg_stat_activity a USING (pid)",
-        (pid,),
-    ).fetchall()
-    # An index build waits for old snapshots through a lock on a virtual transaction, so it is in the list as well.
-    return tuple(
-        f"pid {blocker} ({', '.join(filter(None, (user, application)))}; {state}, in transaction for {age or 0:.1f} s)"
-        for blocker, application, user, state, age in rows
-    )
