@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from typing import ClassVar
 from uuid import UUID
 
 import pytest
@@ -70,11 +71,14 @@ def test_its_ddl_is_uuid(dialect):
     ],
 )
 def test_what_postgresql_can_read_is_a_uuid_and_the_rest_the_text_it_is(driver_gives, application_sees):
-    assert TransitionalUUID().result_processor(psycopg.dialect(), None)(driver_gives) == application_sees
+    assert (
+        TransitionalUUID().dialect_impl(psycopg.dialect()).result_processor(psycopg.dialect(), None)(driver_gives)
+        == application_sees
+    )
 
 
 def test_what_is_bound():
-    send = TransitionalUUID().bind_processor(psycopg.dialect())
+    send = TransitionalUUID().dialect_impl(psycopg.dialect()).bind_processor(psycopg.dialect())
     assert send(VALUE) == str(VALUE)
     assert send("As Given") == "As Given"
     assert send(None) is None
@@ -90,7 +94,7 @@ def test_statements_with_it_are_cached():
 
 def test_a_type_annotation_map_names_it_once():
     class Base(DeclarativeBase):
-        type_annotation_map = {UUID: TransitionalUUID}
+        type_annotation_map: ClassVar = {UUID: TransitionalUUID}
 
     class Profile(Base):
         __tablename__ = "profiles"

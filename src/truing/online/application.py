@@ -19,10 +19,10 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, overload
 from uuid import UUID
 
-from sqlalchemy import Connection, Dialect, Engine, String, event
+from sqlalchemy import Connection, Dialect, Engine, String, TypeDecorator, Uuid, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.types import OperatorClass, UserDefinedType
+from sqlalchemy.types import TypeEngine, UserDefinedType
 
 if TYPE_CHECKING:
     # At run time it would need greenlet, which an application without asyncio has no use for.
@@ -39,7 +39,20 @@ _READABLE: Final = re.compile(
 )
 
 
-class TransitionalUUID(UserDefinedType[UUID]):
+class _Untyped(UserDefinedType[UUID]):
+    """What a TransitionalUUID is to the database: UUID in DDL, and a value that is sent without a type.
+
+    The dialects' own types of strings and UUIDs would write a cast behind it (``render_bind_cast``).
+    """
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: Any) -> str:
+        """Return the column's type in DDL."""
+        return "UUID"
+
+
+class TransitionalUUID(TypeDecorator[UUID]):
     """A column that is text now and uuid after the swap, or the other way round.
 
     A bound :class:`~uuid.UUID` is sent as its text without a type, which PostgreSQL takes for either; a bound ``str``
@@ -59,30 +72,31 @@ class TransitionalUUID(UserDefinedType[UUID]):
         tenant_id: Mapped[uuid.UUID] = mapped_column(TransitionalUUID)
     """
 
+    # Whatever asks for the kind of type (a relationship, whether it may look a parent up by its key) hears: a UUID.
+    impl = Uuid
     cache_ok = True
-    operator_classes = OperatorClass.BASE | OperatorClass.COMPARISON
 
     @property
     def python_type(self) -> type[UUID]:
         """The type of what comes back."""
         return UUID
 
-    def get_col_spec(self, **_options: Any) -> str:
-        """Return the column's type in DDL."""
-        return "UUID"
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:  # noqa: ARG002 - SQLAlchemy's signature
+        """Return the type without a cast."""
+        return _Untyped()
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:  # noqa: ARG002 - SQLAlchemy's signature
-        """Return what turns a bound value into text."""
-        return _sent
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002 - likewise
+        """Turn a bound value into text."""
+        return _sent(value)
 
-    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], Any]:  # noqa: ARG002 - likewise
-        """Return what turns a driver's value (a str, a UUID or None) into a UUID."""
-        return _read
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002 - likewise
+        """Turn a driver's value (a str, a UUID or None) into a UUID."""
+        return _read(value)
 
-    def literal_processor(self, dialect: Dialect) -> Callable[[Any], str]:
-        """Return what writes a value into a statement: quoted and without a type, as it is bound."""
+    def process_literal_param(self, value: Any, dialect: Dialect) -> str:
+        """Write a value into a statement: quoted and without a type, as it is bound."""
         quote = cast("Callable[[str], str]", String().literal_processor(dialect))  # type: ignore[no-untyped-call]
-        return lambda value: quote(str(_sent(value)))
+        return quote(str(_sent(value)))
 
 
 def _sent(value: Any) -> str | None:
