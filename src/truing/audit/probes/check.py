@@ -1,0 +1,43 @@
+"""CHECK: which rows break the condition? A condition that is NULL holds (documentation: "Check Constraints")."""
+
+from __future__ import annotations
+
+from truing.audit.model import Source
+from truing.audit.probes.probe import Outcome, Probe
+from truing.changes import AddCheck
+from truing.errors import SqlSyntaxError
+from truing.names import ident
+from truing.sql.parse import column_refs, parse_expression, parts
+
+
+def check(change: AddCheck, source: Source, columns: tuple[str, ...]) -> Probe:
+    """Ask which rows break a CHECK.
+
+    Args:
+        change: the change.
+        source: where it is asked for.
+        columns: the columns of the table by then.
+    """
+    used = tuple(column for column in mentioned(change.expression) if column in columns)
+    alias = change.table.name
+    values = ", ".join(f"{ident(alias)}.{ident(column)}" for column in used)
+    return Probe(
+        title=f"CHECK {change.name or change.expression}",
+        columns=used,
+        source=source,
+        outcomes={"violation": Outcome("refused", "the revision fails")},
+        expression=f"CASE WHEN ({change.expression}) IS FALSE THEN 'violation' ELSE 'clean' END",
+        value=f"ROW({values})" if used else "NULL",
+        # The condition may name the table itself.
+        alias=alias,
+        uses=used or None,
+    )
+
+
+def mentioned(expression: str) -> tuple[str, ...]:
+    """Return the names in an expression that may be columns."""
+    try:
+        references = list(column_refs(parse_expression(expression)))
+    except SqlSyntaxError:
+        return ()
+    return tuple(dict.fromkeys(parts(reference)[-1] for reference in references))
