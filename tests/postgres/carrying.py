@@ -12,7 +12,7 @@ import psycopg
 from truing.locks import LockMode
 from truing.names import QualifiedName, ident
 from truing.online.carry import Carry, survey
-from truing.plan import Concurrent, Locked, Step
+from truing.plan import Concurrent, Locked, Settle, Step
 
 OP = "convert a column"
 NEW, OLD = "__truing_0a1b2c3d_n \"'", "__truing_0a1b2c3d_old"
@@ -60,7 +60,10 @@ SELECT 'sequence', c.oid::regclass::text, '', (SELECT d.refobjid::regclass || '.
   WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i'))
 FROM pg_class c WHERE c.relkind = 'S' AND {ours}
 ORDER BY 1, 2, 3, 4
-""".replace("{ours}", "c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace)")
+""".replace(
+    "{ours}",
+    "c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace, 'pg_toast'::regnamespace)",
+)
 
 
 def state(connection: psycopg.Connection[Any]) -> dict[tuple[str, str, str], str]:
@@ -70,7 +73,9 @@ def state(connection: psycopg.Connection[Any]) -> dict[tuple[str, str, str], str
         return {(a, b, c): d for a, b, c, d in connection.execute(STATE).fetchall()}
 
 
-def plan(connection: psycopg.Connection[Any], table: QualifiedName, column: str, new_type: str, **options: Any) -> Carry:
+def plan(
+    connection: psycopg.Connection[Any], table: QualifiedName, column: str, new_type: str, **options: Any
+) -> Carry:
     return survey(connection, table, column, new_type, new_column=NEW, old_column=OLD, op_id=OP, **options)
 
 
@@ -83,6 +88,8 @@ def run(connection: psycopg.Connection[Any], steps: tuple[Step, ...]) -> None:
                 connection.execute(f"BEGIN; {taken}; {'; '.join(statements)}; COMMIT")
             case Concurrent(statement=statement):
                 connection.execute(statement)
+            case Settle(wrong=wrong, refusal=refusal):
+                assert connection.execute(wrong).fetchall() == [], refusal
             case _:
                 raise AssertionError(step)
         if step.probe:
@@ -100,7 +107,10 @@ def expand(connection: psycopg.Connection[Any], carry: Carry, conversion: str | 
 def _exchange(connection: psycopg.Connection[Any], carry: Carry, first: str, second: str, statements: Any) -> None:
     locks = [f"LOCK TABLE {lock.table.sql} IN {lock.mode.sql} MODE" for lock in carry.locks]
     locks += [f"LOCK TABLE {carry.table.sql} IN {LockMode.ACCESS_EXCLUSIVE.sql} MODE"]
-    renames = [f"ALTER TABLE {carry.table.sql} RENAME COLUMN {first}", f"ALTER TABLE {carry.table.sql} RENAME COLUMN {second}"]
+    renames = [
+        f"ALTER TABLE {carry.table.sql} RENAME COLUMN {first}",
+        f"ALTER TABLE {carry.table.sql} RENAME COLUMN {second}",
+    ]
     connection.execute("; ".join(["BEGIN", *carry.view_locks, *locks, *renames, *statements, "COMMIT"]))
 
 

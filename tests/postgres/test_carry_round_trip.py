@@ -127,6 +127,19 @@ def test_constraints(db: Database) -> None:
     round_trip(db)
 
 
+def test_a_check_that_the_new_values_break_is_never_enforced(db: Database) -> None:
+    """Upper-case text is a CHECK that no uuid satisfies: found by looking, before it can fail the application's writes."""
+    db.execute(sql("UPDATE {t} SET {c} = upper({c}); ALTER TABLE {t} ADD CONSTRAINT up CHECK ({c} = upper({c}))"))
+    connection = db.connect()
+    carry = plan(connection, TABLE, C, "uuid")
+    with pytest.raises(AssertionError, match="break CHECK up"):
+        expand(connection, carry)
+    assert connection.execute(
+        "SELECT conname FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0 AND connamespace = %s::regnamespace",
+        (ident(S),),
+    ).fetchall() == [("up",)]
+
+
 def test_column_properties(db: Database) -> None:
     a, b = db.role("NOLOGIN"), db.role("NOLOGIN")
     db.execute(

@@ -15,7 +15,7 @@ from psycopg.rows import tuple_row
 
 from truing.catalog.dependent import Dependent, DependentKind
 from truing.catalog.model import Constraint, Index, Policy, Sequence, Statistic, Table, Trigger, View
-from truing.errors import SqlSyntaxError
+from truing.errors import SqlSyntaxError, UnsupportedChangeError
 from truing.names import QualifiedName, ident
 from truing.online.carry import checks, columns, indexes, policies, refusals, statements, statistics, triggers, views
 from truing.online.carry.columns import ConvertDefault
@@ -27,6 +27,7 @@ from truing.online.carry.scope import Changed, UnclearNameError, means_the_same
 from truing.online.carry.target import Target
 from truing.online.carry.views import CarriedView
 from truing.online.carry.ways import Changes, Way, choose_way
+from truing.online.facts import RowKey, row_key
 
 OWN_TRIGGERS: Final = "zzzz_truing_"
 """How the names of the triggers begin that keep two columns in sync; the operation itself drops them."""
@@ -207,7 +208,13 @@ class Work:
             return indexes.carry_unique(target, constraint, dependent.index)
         expression = checks.new_expression(target, constraint)
         self._judge(dependent, self._rehearsal.condition(expression, target.table))
-        return checks.carry_check(target, constraint)
+        return checks.carry_check(target, constraint, self._key())
+
+    def _key(self) -> RowKey | None:
+        try:
+            return row_key(self._table)
+        except UnsupportedChangeError:
+            return None
 
     def _judge(self, dependent: Dependent, error: str) -> None:
         """Refuse a dependent for which PostgreSQL has no use, with its own words."""
