@@ -95,6 +95,9 @@ def test_up_settle_and_down_again(ini, database, capsys):
     assert column_type(database) == "text"
     after = database.execute("SELECT id, tenant_id FROM app.profiles ORDER BY id")
     assert [row for row in after if row[0] != 10] == [row for row in before if row[0] != 10]
+    code, said = answer(capsys, "quarantine", "list", "--all")
+    # What came back with the old column is no longer in quarantine, nor said to have been lost.
+    assert [(row["key"], row["settled"]) for row in said["tables"][1]["rows"]] == [("10", "kept as it is")]
 
 
 def test_progress_goes_to_standard_error(ini, capsys):

@@ -57,12 +57,14 @@ def list_command(invocation: Invocation, table: str | None, reason: str | None, 
     )
     shown = ("id", "table", "key", "column", "class", "original", "given", "settled")
     rows = tuple({**_entry(each), "key": ", ".join(each.pk.values())} for each in entries)
-    listed = Table("entries", "Entries", tuple(Column(key, key) for key in shown), rows)
+    # A column that says nothing only makes the others narrow.
+    columns = tuple(Column(key, key) for key in shown if any(row[key] is not None for row in rows))
+    listed = Table("entries", "Entries", columns, rows)
     waiting = sum(int(row[3]) for row in counts)
     return invocation.answer(
         document(
             "quarantine list",
-            tables=[totals, listed] if counts else [],
+            tables=[each for each in (totals, listed) if each.rows],
             summary=f"{waiting:,} values wait to be settled." if waiting else "Nothing waits to be settled.",
             next_steps=("truing quarantine show ID",) if entries else (),
         )
@@ -128,10 +130,15 @@ def _entry(entry: Quarantined) -> dict[str, Cell]:
         "table": entry.rel,
         "column": entry.col,
         "class": entry.reason,
-        "original": "NULL" if entry.raw is None else entry.raw,
-        "given": "(row moved away)" if entry.row_data is not None else entry.given,
+        "original": _text(entry.raw),
+        "given": "(row moved away)" if entry.row_data is not None else _text(entry.given),
         "settled": entry.resolution,
     }
+
+
+def _text(value: str | None) -> str:
+    """Show a value that would else look like none at all; its class tells it from the text of the same spelling."""
+    return "NULL" if value is None else value or "''"
 
 
 def _whole(entry: Quarantined) -> dict[str, Cell]:

@@ -53,7 +53,7 @@ def command(invocation: Invocation, revision: str, only_plan: bool) -> int:
 def _plan(invocation: Invocation, recorded: tuple[RecordedRevision, ...]) -> int:
     from truing.cli.database import connect_writing, project
     from truing.online.migrate import preview
-    from truing.report.document import Column, Table, document
+    from truing.report.document import Column, Table, document, shown
 
     # Planning tries the rewriting of dependents on temporary copies, which a read-only session may not make.
     with connect_writing(project(invocation).url()) as connection:
@@ -68,7 +68,7 @@ def _plan(invocation: Invocation, recorded: tuple[RecordedRevision, ...]) -> int
     rows = tuple(
         {
             "revision": each.revision,
-            "line": f"{each.location.file}:{each.location.line}",
+            "line": f"{shown(each.location.file)}:{each.location.line}",
             "statement": each.title,
             "how": says[each.state],
             "reason": each.reason or None,
@@ -84,7 +84,7 @@ def _plan(invocation: Invocation, recorded: tuple[RecordedRevision, ...]) -> int
             findings=unread,
             tables=[Table("statements", "What the pending revisions do", columns, rows)],
             plans=plans,
-            summary=f"{len(recorded)} revisions, {len(plans)} online operations planned. Nothing was changed.",
+            summary=f"Pending revisions: {len(recorded)}. Operations planned: {len(plans)}. Nothing was changed.",
             next_steps=("truing upgrade",),
             fail_on=invocation.fail_on,
         )
@@ -95,11 +95,13 @@ def _verified(invocation: Invocation, recorded: tuple[RecordedRevision, ...], fa
     from truing.cli.database import connect_writing, project
     from truing.cli.migration import version_table
     from truing.online.migrate import verify
+    from truing.online.quarantine import counts
     from truing.report.document import Column, Table, document
 
     table, schema = version_table(invocation)
     with connect_writing(project(invocation).url()) as connection:
         checks = verify(recorded, connection, version_table=table, version_schema=schema)
+        waiting = sum(row[3] for row in counts(connection))
     bad = [each for each in checks if not each.good]
     rows: tuple[dict[str, Cell], ...] = tuple(
         {"looked at": each.what, "good": each.good, "seen": each.seen} for each in checks
@@ -113,7 +115,7 @@ def _verified(invocation: Invocation, recorded: tuple[RecordedRevision, ...], fa
             summary=f"{len(bad)} of {len(checks)} checks failed."
             if bad
             else "The database is up to date, and verified.",
-            next_steps=("truing quarantine list",),
+            next_steps=(f"truing quarantine list: {waiting:,} originals wait to be settled",) if waiting else (),
             failed=bool(bad),
         )
     )

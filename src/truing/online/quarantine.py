@@ -180,6 +180,9 @@ def give_back(op_id: str, table: Table, key: RowKey, column: str) -> str:
         f" AND t.{name}::text IS NOT DISTINCT FROM w.given RETURNING {key_json(key, 't')} AS pk)"
         " UPDATE _truing.quarantine q SET resolved_at = now(), resolution = CASE WHEN q.pk IN"
         " (SELECT pk FROM rows UNION ALL SELECT pk FROM vals) THEN 'given back'"
+        # A type change that is taken back brings its originals with the old column, before anybody looks here.
+        f" WHEN w.row_data IS NULL AND EXISTS (SELECT FROM {target} t WHERE {same}"
+        f" AND t.{name}::text IS NOT DISTINCT FROM w.raw) THEN 'given back'"
         " ELSE 'not given back: the row has been changed, removed or replaced meanwhile' END FROM w WHERE q.id = w.id"
     )
 

@@ -7,6 +7,7 @@ of the JSON may rely on it: a field is only ever added within one ``version``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -188,8 +189,16 @@ def _count(findings: list[Finding]) -> str:
     return f"{len(findings)} finding{'s' if len(findings) > 1 else ''}: {', '.join(parts)}."
 
 
+def shown(file: str) -> str:
+    """Name a file as a person would: from the working directory, where it is below it."""
+    path, here = PurePath(file), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else file
+
+
 def _reported(finding: Finding) -> ReportedFinding:
     values = {name: getattr(finding, name) for name in Finding.__struct_fields__}
+    if finding.location is not None:
+        values["location"] = msgspec.structs.replace(finding.location, file=shown(finding.location.file))
     return ReportedFinding(fingerprint=finding.fingerprint, **values)
 
 

@@ -156,7 +156,8 @@ def _table(table: Table, width: int) -> RichTable:
     built = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in table.columns:
         cells = [row.get(column.key) for row in table.rows]
-        numbers = any(cells) and all(isinstance(each, int | float | None) for each in cells)
+        known = [each for each in cells if each is not None]
+        numbers = bool(known) and all(isinstance(each, int | float) for each in known)
         # Numbers are never folded: a count broken over two lines reads as two counts.
         built.add_column(
             Text(clean(column.title)),

@@ -110,7 +110,12 @@ def no_connections() -> Iterator[None]:
 
 @contextmanager
 def quiet_logging() -> Iterator[None]:
-    """Undo what ``fileConfig()`` in ``env.py`` does to the logging of this process."""
+    """Undo what ``fileConfig()`` in ``env.py`` does to the logging of this process.
+
+    Meanwhile nothing below a warning is logged: Alembic would say that it generates SQL, and nobody asked for any.
+    """
+    disable = logging.root.manager.disable
+    logging.disable(max(disable, logging.INFO))
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     disabled = {
@@ -120,6 +125,7 @@ def quiet_logging() -> Iterator[None]:
     try:
         yield
     finally:
+        logging.disable(disable)
         root.handlers[:] = handlers
         root.setLevel(level)
         for name, was in disabled.items():
