@@ -19,6 +19,7 @@ from truing.catalog.model import (
     CatalogValue,
     Column,
     Constraint,
+    DatabaseObject,
     Extension,
     Function,
     Grant,
@@ -42,6 +43,7 @@ from truing.names import QualifiedName, ident
 _WORD: Final[dict[type[CatalogValue], str]] = {
     Column: "column",
     Constraint: "constraint",
+    DatabaseObject: "object",
     Extension: "extension",
     Function: "function",
     Index: "index",
@@ -65,7 +67,7 @@ _PASSED_OVER_OF: Final[dict[type[CatalogValue], frozenset[str]]] = {
     Constraint: frozenset({"index"}),
     Index: frozenset({"constraint"}),
 }
-_SNAPSHOT_PASSED_OVER: Final = frozenset({"version", "database", "left_out"})
+_SNAPSHOT_PASSED_OVER: Final = frozenset({"version", "database", "left_out", "unread"})
 
 _BY_DEFINITION: Final[dict[type[CatalogValue], frozenset[str]]] = {
     Constraint: frozenset(Constraint.__struct_fields__)
@@ -157,7 +159,7 @@ class _Comparison:
 
     def value(self, a: CatalogValue, b: CatalogValue, parent: CatalogValue | None) -> Iterator[Difference]:
         """Compare two objects field by field."""
-        word, name = _WORD[type(a)], min(_title(a, parent), _title(b, parent))
+        word, name = _word(a), min(_title(a, parent), _title(b, parent))
         passed_over = _PASSED_OVER | _PASSED_OVER_OF.get(type(a), frozenset())
         if _definition(a) != _definition(b):
             passed_over |= _BY_DEFINITION.get(type(a), frozenset())
@@ -212,13 +214,13 @@ class _Comparison:
 
     def _renaming(self, one: CatalogValue, other: CatalogValue, parent: CatalogValue | None) -> Difference:
         names = (str(getattr(one, "name", "")), str(getattr(other, "name", "")))
-        return Difference(_WORD[type(one)], min(_title(one, parent), _title(other, parent)), "name", *names)
+        return Difference(_word(one), min(_title(one, parent), _title(other, parent)), "name", *names)
 
     @staticmethod
     def _existence(value: CatalogValue, parent: CatalogValue | None, *, gone: bool) -> Difference:
         summary = _summary(value)
         before, after = (summary, None) if gone else (None, summary)
-        return Difference(_WORD[type(value)], _title(value, parent), "", before, after)
+        return Difference(_word(value), _title(value, parent), "", before, after)
 
 
 # -- matching ----------------------------------------------------------------------------------------------------------
@@ -227,6 +229,8 @@ class _Comparison:
 def _key(value: Any) -> Hashable:
     if isinstance(value, Function):
         return value.name, value.arguments
+    if isinstance(value, DatabaseObject):
+        return value.kind, value.name
     return value.table if isinstance(value, PublishedTable) else value.name
 
 
@@ -293,7 +297,15 @@ def _title(value: Any, parent: Any) -> str:
         return f"{value.table} of {ident(parent.name)}"
     if isinstance(value, Function):
         return f"{value.name}({value.arguments})"
-    return str(value.name) if isinstance(value.name, QualifiedName) else ident(value.name)
+    return (
+        str(value.name)
+        if isinstance(value.name, QualifiedName) or isinstance(value, DatabaseObject)
+        else ident(value.name)
+    )
+
+
+def _word(value: CatalogValue) -> str:
+    return value.kind if isinstance(value, DatabaseObject) else _WORD[type(value)]
 
 
 def _summary(value: Any) -> str:

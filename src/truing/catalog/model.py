@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Literal, TypeVar
 
 from truing.catalog.objects import (
+    DatabaseObject,
     Extension,
     Function,
     OwnedBy,
@@ -21,6 +22,7 @@ from truing.catalog.objects import (
     PublishedTable,
     Schema,
     Sequence,
+    Unread,
     UserType,
 )
 from truing.catalog.parts import (
@@ -46,6 +48,7 @@ __all__ = [
     "Column",
     "Constraint",
     "ConstraintKind",
+    "DatabaseObject",
     "Enabled",
     "Extension",
     "Function",
@@ -64,6 +67,7 @@ __all__ = [
     "Table",
     "TableSize",
     "Trigger",
+    "Unread",
     "UserType",
     "View",
 ]
@@ -210,6 +214,8 @@ class Snapshot(CatalogValue, frozen=True, dict=True):
         database: the database's name.
         left_out: what is not shown.
         publications: the database's own, whatever schemas were asked for.
+        others: objects of rarer kinds.
+        unread: what was not looked at.
     """
 
     version: PostgresVersion
@@ -222,6 +228,8 @@ class Snapshot(CatalogValue, frozen=True, dict=True):
     functions: tuple[Function, ...] = ()
     types: tuple[UserType, ...] = ()
     publications: tuple[Publication, ...] = ()
+    others: tuple[DatabaseObject, ...] = ()
+    unread: tuple[Unread, ...] = ()
     left_out: LeftOut = LeftOut()
 
     @cached_property

@@ -50,7 +50,7 @@ class Function(CatalogValue, frozen=True):
         name: its name.
         arguments: ``pg_get_function_identity_arguments``; with the name, its identity.
         kind: what it is.
-        definition: ``pg_get_functiondef``; empty for an aggregate, which has no such printer.
+        definition: ``pg_get_functiondef``; for an aggregate, which has no such printer, the options of its CREATE.
         language: its language.
         returns: its result type; None for a procedure.
         security_definer: SECURITY DEFINER.
@@ -81,6 +81,7 @@ class UserType(CatalogValue, frozen=True):
         kind: what it is.
         labels: of an enum, in their order.
         base: the type under a domain, or the subtype of a range.
+        range_options: what else CREATE TYPE ... AS RANGE chose: operator class, collation, functions, multirange name.
         not_null, default, collation, constraints: of a domain.
         columns: of a composite type.
         owner, grants, comment: as everywhere.
@@ -90,6 +91,7 @@ class UserType(CatalogValue, frozen=True):
     kind: Literal["enum", "domain", "composite", "range"]
     labels: tuple[str, ...] = ()
     base: str | None = None
+    range_options: str | None = None
     not_null: bool = False
     default: str | None = None
     collation: QualifiedName | None = None
@@ -136,6 +138,7 @@ class Publication(CatalogValue, frozen=True):
         tables: FOR TABLE.
         operations: what it publishes: ``insert``, ``update``, ``delete``, ``truncate``.
         via_root: publish_via_partition_root.
+        generated_columns: publish_generated_columns (PostgreSQL 18): empty for none, ``s`` for stored ones.
         comment: its comment.
     """
 
@@ -146,4 +149,37 @@ class Publication(CatalogValue, frozen=True):
     tables: tuple[PublishedTable, ...] = ()
     operations: tuple[str, ...] = ()
     via_root: bool = False
+    generated_columns: str = ""
     comment: str | None = None
+
+
+class DatabaseObject(CatalogValue, frozen=True):
+    """An object of a rarer kind, with its definition as one text.
+
+    Attributes:
+        kind: for example ``event trigger``, ``collation``, ``cast`` or ``default privileges``.
+        name: for a person, quoted and qualified; with the kind, its identity.
+        definition: everything else of it; never a secret.
+        owner: its owner; empty where there is none.
+        grants: privileges, where the kind has any.
+        comment: its comment.
+    """
+
+    kind: str
+    name: str
+    definition: str = ""
+    owner: str = ""
+    grants: tuple[Grant, ...] = ()
+    comment: str | None = None
+
+
+class Unread(CatalogValue, frozen=True):
+    """Objects that somebody made and that no reader of ours shows: of them nobody can say that nothing differs.
+
+    Attributes:
+        catalog: the system catalog that lists them.
+        count: how many there are, members of extensions not counted.
+    """
+
+    catalog: str
+    count: int

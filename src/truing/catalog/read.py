@@ -16,6 +16,7 @@ import psycopg
 from truing.catalog.model import (
     Column,
     Constraint,
+    DatabaseObject,
     Extension,
     Function,
     Index,
@@ -33,6 +34,7 @@ from truing.catalog.model import (
     UserType,
     View,
 )
+from truing.catalog.probe import unread
 from truing.catalog.session import Reader, look, sql
 from truing.errors import CatalogError
 from truing.names import QualifiedName, ident
@@ -196,6 +198,7 @@ def _snapshot(reader: Reader, scope_parameters: Mapping[str, Any]) -> Snapshot:
     pieces = assemble(reader, shown["relation"], shown["type"])
     wanted = {"relations": shown["relation"], "functions": shown["function"]}
     functions = [function for _, function in reader.values("functions", Function, wanted)]
+    others = [other for _, other in reader.values("others", DatabaseObject, scope_parameters)]
     publications = "publications" if reader.version.has("publication-columns") else "publications_14"
     verdicts = Counter(row.verdict for row in scope)
     return Snapshot(
@@ -209,6 +212,8 @@ def _snapshot(reader: Reader, scope_parameters: Mapping[str, Any]) -> Snapshot:
         functions=tuple(sorted(functions, key=lambda function: (function.name, function.arguments))),
         types=_sorted(pieces.types.values()),
         publications=_sorted(value for _, value in reader.values(publications, Publication)),
+        others=tuple(sorted(others, key=lambda other: (other.kind, other.name))),
+        unread=unread(reader),
         left_out=LeftOut(
             extension_members=verdicts["extension"],
             own=verdicts["own"],

@@ -20,7 +20,20 @@ SELECT
     pg_get_function_identity_arguments(p.oid) AS arguments,
     CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' WHEN 'w' THEN 'window' ELSE 'function' END
         AS kind,
-    CASE WHEN p.prokind = 'a' THEN '' ELSE pg_get_functiondef(p.oid) END AS definition,
+    CASE WHEN p.prokind = 'a' THEN (
+        SELECT concat_ws(
+            ', ', 'SFUNC ' || a.aggtransfn::text, 'STYPE ' || format_type(a.aggtranstype, NULL),
+            'SSPACE ' || nullif(a.aggtransspace, 0), 'FINALFUNC ' || nullif(a.aggfinalfn, 0)::regproc::text,
+            CASE WHEN a.aggfinalextra THEN 'FINALFUNC_EXTRA' END, 'FINALFUNC_MODIFY ' || a.aggfinalmodify::text,
+            'COMBINEFUNC ' || nullif(a.aggcombinefn, 0)::regproc::text,
+            'SERIALFUNC ' || nullif(a.aggserialfn, 0)::regproc::text,
+            'DESERIALFUNC ' || nullif(a.aggdeserialfn, 0)::regproc::text, 'INITCOND ' || quote_literal(a.agginitval),
+            'MSFUNC ' || nullif(a.aggmtransfn, 0)::regproc::text, 'MINVFUNC ' || nullif(a.aggminvtransfn, 0)::regproc::text,
+            'MSTYPE ' || format_type(nullif(a.aggmtranstype, 0), NULL),
+            'MFINALFUNC ' || nullif(a.aggmfinalfn, 0)::regproc::text, 'MINITCOND ' || quote_literal(a.aggminitval),
+            'SORTOP ' || nullif(a.aggsortop, 0)::regoperator::text, 'PARALLEL ' || p.proparallel::text, 'kind ' || a.aggkind::text
+        ) FROM pg_aggregate AS a WHERE a.aggfnoid = p.oid
+    ) ELSE pg_get_functiondef(p.oid) END AS definition,
     l.lanname AS language,
     pg_get_function_result(p.oid) AS returns,
     p.prosecdef AS security_definer,

@@ -29,5 +29,6 @@ SELECT
         CASE WHEN p.pubdelete THEN 'delete' END, CASE WHEN p.pubtruncate THEN 'truncate' END
     ], NULL) AS operations,
     p.pubviaroot AS via_root,
+    coalesce(nullif(to_jsonb(p) ->> 'pubgencols', 'n'), '') AS generated_columns,
     obj_description(p.oid, 'pg_publication') AS comment
 FROM pg_publication AS p

@@ -10,6 +10,19 @@ SELECT
     ) AS labels,
     CASE t.typtype WHEN 'd' THEN format_type(t.typbasetype, t.typtypmod) WHEN 'r' THEN format_type(r.rngsubtype, NULL)
     END AS base,
+    CASE WHEN t.typtype = 'r' THEN concat_ws(
+        ', ',
+        (
+            SELECT format('subtype_opclass %%I.%%I', pn.nspname, p.opcname)
+            FROM pg_opclass AS p JOIN pg_namespace AS pn ON pn.oid = p.opcnamespace WHERE p.oid = r.rngsubopc
+        ),
+        (
+            SELECT format('collation %%I.%%I', kn.nspname, k.collname)
+            FROM pg_collation AS k JOIN pg_namespace AS kn ON kn.oid = k.collnamespace WHERE k.oid = r.rngcollation
+        ),
+        'canonical ' || nullif(r.rngcanonical, 0)::regproc::text, 'subtype_diff ' || nullif(r.rngsubdiff, 0)::regproc::text,
+        'multirange ' || format_type(r.rngmultitypid, NULL)
+    ) END AS range_options,
     t.typnotnull AS not_null,
     t.typdefault AS "default",
     CASE WHEN t.typtype = 'd' AND t.typcollation <> b.typcollation

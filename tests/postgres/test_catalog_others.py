@@ -1,0 +1,76 @@
+"""Objects of rarer kinds are read with their definitions, secrets are not, and what nobody reads is counted."""
+
+from __future__ import annotations
+
+import pytest
+
+from truing.catalog.read import read_snapshot
+
+STATEMENTS = {
+    "collation": "CREATE COLLATION app.de (locale = 'C')",
+    "cast": "CREATE CAST (point AS text) WITH FUNCTION app.of_point(point) AS ASSIGNMENT",
+    "operator": "CREATE OPERATOR app.@@@@ (leftarg = text, rightarg = text, function = app.joined)",
+    "event trigger": "CREATE EVENT TRIGGER \"e 1\" ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION app.et()",
+    "text search configuration": "CREATE TEXT SEARCH CONFIGURATION app.cfg (COPY = english)",
+    "text search dictionary": "CREATE TEXT SEARCH DICTIONARY app.dict (TEMPLATE = simple, STOPWORDS = english)",
+    "foreign-data wrapper": "CREATE FOREIGN DATA WRAPPER w",
+    "foreign server": "CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host 'a')",
+    "user mapping": "CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (password 'very secret')",
+    "default privileges": "ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO PUBLIC",
+    "subscription": "CREATE SUBSCRIPTION sub CONNECTION 'password=secret' PUBLICATION p WITH (connect = false)",
+    "operator class": "CREATE OPERATOR CLASS app.oc FOR TYPE int4 USING btree AS FUNCTION 1 btint4cmp(int4, int4)",
+    "base type": "CREATE TYPE app.shell",
+}
+BEFORE = """
+CREATE SCHEMA app;
+CREATE FUNCTION app.of_point(point) RETURNS text LANGUAGE sql AS 'SELECT ''x''';
+CREATE FUNCTION app.joined(text, text) RETURNS text LANGUAGE sql AS 'SELECT $1 || $2';
+CREATE FUNCTION app.et() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+"""
+
+
+@pytest.fixture
+def filled(database):
+    database.execute(BEFORE)
+    for statement in STATEMENTS.values():
+        database.execute(statement)
+    yield database
+    database.execute("ALTER SUBSCRIPTION sub SET (slot_name = NONE)")
+    database.execute("DROP SUBSCRIPTION sub")
+
+
+def test_every_kind_is_read_and_no_secret(filled):
+    snapshot = read_snapshot(filled.connect())
+    assert {each.kind for each in snapshot.others} >= set(STATEMENTS)
+    assert "secret" not in repr(snapshot)
+    assert snapshot.unread == ()
+
+
+def test_a_setting_of_this_database_is_read_and_one_of_another_is_not(database, make_database):
+    other = make_database()
+    database.execute(f"ALTER DATABASE {database.name} SET work_mem = '5MB'")
+    settings = [
+        [(each.name, each.definition) for each in read_snapshot(one.connect()).others if each.kind == "database setting"]
+        for one in (database, other)
+    ]
+    assert settings == [[("work_mem", "5MB")], []]
+
+
+def test_what_has_no_reader_is_counted(database):
+    database.execute("CREATE CONVERSION public.cv FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1")
+    assert [(each.catalog, each.count) for each in read_snapshot(database.connect()).unread] == [("pg_conversion", 1)]
+
+
+def test_members_of_extensions_are_not_counted(database):
+    database.execute("CREATE EXTENSION citext")
+    snapshot = read_snapshot(database.connect())
+    assert snapshot.unread == ()
+    assert {each.kind for each in snapshot.others} == {"database"}
+
+
+def test_the_options_of_a_range_and_of_an_aggregate_are_read(database):
+    database.execute("CREATE TYPE r AS RANGE (subtype = float8, subtype_diff = float8mi)")
+    database.execute("CREATE AGGREGATE total (int) (SFUNC = int4pl, STYPE = int, INITCOND = 7)")
+    snapshot = read_snapshot(database.connect())
+    assert "subtype_diff float8mi" in snapshot.types[0].range_options
+    assert "INITCOND '7'" in snapshot.functions[-1].definition
