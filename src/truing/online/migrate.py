@@ -20,6 +20,7 @@ from truing.catalog.read import read_table
 from truing.errors import OnlineError, TruingError, UnsupportedChangeError
 from truing.finding import Location
 from truing.names import QualifiedName, literal
+from truing.online.database import check_target, naming
 from truing.online.events import Observer, current_observer
 from truing.online.operations.planners import planner_of
 from truing.online.run import stop_requested
@@ -108,6 +109,7 @@ def run(
         observer: told of what happens.
 
     Raises:
+        ProjectError: ``env.py`` goes to another database than the one that was named.
         TruingError: it stopped; running it again goes on from there.
     """
     from alembic import command as alembic_command  # noqa: PLC0415 - loading it is slow
@@ -117,7 +119,8 @@ def run(
     observed = current_observer.set(observer) if observer else None
     chosen = current_settings.set(settings) if settings else None
     try:
-        with project.at_root(), _stopping_on_interrupt():
+        with project.at_root(), naming(url), _stopping_on_interrupt():
+            check_target(config, url)
             (alembic_command.upgrade if command == "upgrade" else alembic_command.downgrade)(config, target)
     finally:
         if observed:
