@@ -14,8 +14,8 @@ from truing.online.facts import row_key
 from truing.plan import Plain, Settle, Step
 
 
-def give_back_steps(op_id: str, table: Table, column: str) -> list[Step]:
-    """Return the step that gives back what an operation keeps in the quarantine."""
+def give_back_steps(op_id: str, table: Table, column: str, *, and_values: bool = True) -> list[Step]:
+    """Return the step that gives back what an operation keeps in the quarantine; see :func:`quarantine.give_back`."""
     key = row_key(table)
     return [
         Step(
@@ -25,7 +25,7 @@ def give_back_steps(op_id: str, table: Table, column: str) -> list[Step]:
                 quarantine.pending(op_id, key),
                 key.columns,
                 key.types,
-                mend=quarantine.give_back(op_id, table, key, column),
+                mend=quarantine.give_back(op_id, table, key, column, and_values=and_values),
                 limit=1_000_000,
             ),
         )

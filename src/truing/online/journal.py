@@ -46,6 +46,19 @@ CREATE TABLE IF NOT EXISTS _truing.made_parent (
 # quarantine: one row is the original of one value (or, with row_data, of one whole row) that an operation replaced
 # (or moved away). `given` is what it was replaced by. made_parent: one row is a parent row that truing inserted.
 
+REPLAN: Final = (
+    # Two at a time would fail with "tuple concurrently updated".
+    f"SELECT pg_advisory_xact_lock(hashtextextended({literal(SCHEMA + ' replan')}, 0))",
+    f"GRANT USAGE ON SCHEMA {SCHEMA} TO CURRENT_USER",
+)
+"""Statements that have every session plan anew what its functions have planned, once they commit.
+
+A PL/pgSQL function keeps the plan of ``NEW.tenant_id IS NULL`` with the type that the column had. PostgreSQL does not
+see that the plan depends on the table, and refuses it ("type of parameter does not match that when preparing the plan")
+for as long as the session lasts: each write of a table with such a trigger would fail. A change in pg_namespace resets
+all plans (PlanCacheSysCallback in src/backend/utils/cache/plancache.c); this one changes nothing else.
+"""
+
 
 class Entry(msgspec.Struct, frozen=True):
     """An operation as the journal has it.

@@ -152,11 +152,19 @@ def pending(op_id: str, key: RowKey) -> str:
     return f"SELECT {columns} FROM _truing.quarantine q WHERE q.op_id = {literal(op_id)} AND q.resolved_at IS NULL"
 
 
-def give_back(op_id: str, table: Table, key: RowKey, column: str) -> str:
+def give_back(op_id: str, table: Table, key: RowKey, column: str, *, and_values: bool = True) -> str:
     """Return the statement that gives originals back, whole rows and values, for the keys in ``{keys}``.
 
     A value comes back where the row still holds what truing gave it; a row where nobody has taken its place. What
     cannot come back stays in the quarantine with the reason, for a person to see.
+
+    Args:
+        op_id: the operation.
+        table: the table, as it is by then.
+        key: its rows' key.
+        column: the column.
+        and_values: False where values are back already and only whole rows are missing: a row that then holds what
+            truing gave was given it by the application, away and back.
     """
     target, name = table.name.sql, ident(column)
     keys = ", ".join(map(ident, key.columns))
@@ -177,7 +185,7 @@ def give_back(op_id: str, table: Table, key: RowKey, column: str) -> str:
         f" rows AS (INSERT INTO {target} ({names}) OVERRIDING SYSTEM VALUE SELECT {values} FROM w"
         f" WHERE w.row_data IS NOT NULL ON CONFLICT DO NOTHING RETURNING {key_json(key, target)} AS pk),"
         f" vals AS (UPDATE {target} t SET {name} = w.raw::{type_} FROM w WHERE w.row_data IS NULL AND {same}"
-        f" AND t.{name}::text IS NOT DISTINCT FROM w.given RETURNING {key_json(key, 't')} AS pk)"
+        f" AND t.{name}::text IS NOT DISTINCT FROM w.given AND {and_values} RETURNING {key_json(key, 't')} AS pk)"
         " UPDATE _truing.quarantine q SET resolved_at = now(), resolution = CASE WHEN q.pk IN"
         " (SELECT pk FROM rows UNION ALL SELECT pk FROM vals) THEN 'given back'"
         # A type change that is taken back brings its originals with the old column, before anybody looks here.

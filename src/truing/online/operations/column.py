@@ -11,11 +11,13 @@ revision) drops it.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import psycopg
 from alembic.operations import MigrateOperation, Operations
 
+from truing.catalog.model import Table
 from truing.changes import AddColumn, DropColumn
 from truing.errors import UnsupportedChangeError
 from truing.locks import LockMode, TableLock
@@ -58,6 +60,7 @@ def plan_add(change: AddColumn, connection: psycopg.Connection[Any]) -> Planned 
         # Not in ADD COLUMN: there it would fill existing rows, which get the value.
         add.append(f"ALTER TABLE {target} ALTER COLUMN {name} SET DEFAULT {change.default}")
     if change.on_insert is not None:
+        _refuse_generated(table, change.on_insert)
         add += _fill_on_insert(change, trigger, function)
     steps = [Step("add", "Add the column", Locked(exclusive, tuple(add)))]
     if change.value is not None:
@@ -69,6 +72,23 @@ def plan_add(change: AddColumn, connection: psycopg.Connection[Any]) -> Planned 
             steps.append(Step("set", "Set it NOT NULL", Locked(exclusive, last)))
     title = f"Column {change.column} ({change.type}) of {table.name}"
     return Plan(op_id, title, table.name, tuple(steps)), {}
+
+
+def _refuse_generated(table: Table, on_insert: str) -> None:
+    """Refuse an expression that looks at a generated column: a BEFORE trigger sees NULL there.
+
+    Raises:
+        UnsupportedChangeError: it does.
+    """
+    for column in table.columns:
+        spelled = re.escape('"' + column.name.replace('"', '""') + '"')
+        if ident(column.name) == column.name:
+            spelled += rf"|(?i:{re.escape(column.name)})\b"
+        if column.generated and re.search(rf"(?i:\bnew)\s*\.\s*({spelled})", on_insert):
+            raise UnsupportedChangeError(
+                f"on_insert looks at {table.name}.{ident(column.name)}, which is generated only after the trigger ran",
+                hint="Write the expression that the column is generated from instead.",
+            )
 
 
 def _fill_on_insert(change: AddColumn, trigger: str, function: str) -> list[str]:
@@ -140,6 +160,7 @@ def plan_finish(change: AddColumn, connection: psycopg.Connection[Any]) -> Plann
         return None
     exclusive = (TableLock(table.name, LockMode.SHARE_ROW_EXCLUSIVE),)
     if change.on_insert is not None:
+        _refuse_generated(table, change.on_insert)
         made = Locked(exclusive, tuple(_fill_on_insert(change, trigger, function)))
         steps: tuple[Step, ...] = (Step("trigger", "Make the trigger again", made),)
         title = f"Fill {table.name}.{ident(change.column)} on insert again"

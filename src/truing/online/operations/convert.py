@@ -156,7 +156,9 @@ def _direct(change: AlterColumnType, dual: DualColumn, column: Column) -> Planne
     exclusive = (TableLock(dual.table, LockMode.ACCESS_EXCLUSIVE),)
     statement = f"ALTER TABLE {dual.table.sql} ALTER COLUMN {ident(dual.column)} TYPE {change.type}"
     step = Step(
-        "alter", "Change the type in the catalog (PostgreSQL rewrites nothing)", Locked(exclusive, (statement,))
+        "alter",
+        "Change the type in the catalog (PostgreSQL rewrites nothing)",
+        Locked(exclusive, (statement, *journal.REPLAN)),
     )
     title = f"{dual.table}.{ident(dual.column)}: {column.type} → {change.type}"
     record = Record(dual, None, column.not_null, change, direct=True)
@@ -332,7 +334,7 @@ def _swap(conversion: Conversion, dual: DualColumn, column: Column, carry: Carry
     ]
     if column.not_null:
         statements.append(f"ALTER TABLE {target} ALTER COLUMN {old} DROP NOT NULL")
-    statements += [*carry.swap, *dual.reverse()]
+    statements += [*carry.swap, *dual.reverse(), *journal.REPLAN]
     action = Locked(swap_locks(carry, dual.table), tuple(statements), prelude=carry.view_locks)
     return Step("swap", "Swap the two columns with all that depends on them", action)
 

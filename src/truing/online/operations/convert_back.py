@@ -70,7 +70,8 @@ def plan_revert(change: RevertColumnType, connection: psycopg.Connection[Any]) -
             f"{table.name}.{ident(change.column)} has been contracted",
             hint="Restore it first (op.restore_column_online), as the contract revision's downgrade does.",
         )
-    steps += give_back_steps(dual.op_id, _as_before(table, record), dual.column)
+    # The values come back with the old column.
+    steps += give_back_steps(dual.op_id, _as_before(table, record), dual.column, and_values=False)
     reference = record.change.references
     if reference is not None:
         steps.append(unmake_step(dual.op_id, connection, msgspec.to_builtins(reference)))
@@ -102,7 +103,8 @@ def _revert_direct(record: Record) -> list[Step]:
     dual = record.dual
     # Not free in this direction: PostgreSQL checks (and may rewrite) every row. Said in the documentation.
     statement = f"ALTER TABLE {dual.table.sql} ALTER COLUMN {ident(dual.column)} TYPE {dual.source_type}"
-    return [Step("alter", f"Change the type back to {dual.source_type}", Locked(_exclusive(dual.table), (statement,)))]
+    action = Locked(_exclusive(dual.table), (statement, *journal.REPLAN))
+    return [Step("alter", f"Change the type back to {dual.source_type}", action)]
 
 
 def _revert_swapped(record: Record, carry: Carry) -> list[Step]:
@@ -118,6 +120,7 @@ def _revert_swapped(record: Record, carry: Carry) -> list[Step]:
         f"ALTER TABLE {target} RENAME COLUMN {raw} TO {new}",
         f"ALTER TABLE {target} RENAME COLUMN {old} TO {raw}",
         *carry.unswap,
+        *journal.REPLAN,
     ]
     action = Locked(swap_locks(carry, dual.table), tuple(statements), prelude=carry.view_locks)
     steps.append(Step("unswap", "Swap the two columns back with all that depends on them", action))
