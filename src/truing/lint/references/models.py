@@ -7,9 +7,7 @@ as SQLAlchemy itself splits it, into schema, table and column at the dots.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.mapper import _all_registries
 
-from truing.errors import ConfigurationError, ProjectError
+from truing.errors import ProjectError
 from truing.finding import Location
 from truing.lint.facts import Fact, Facts, Scope, Suppressor, TableReference, printed
 from truing.names import ident
@@ -26,37 +24,6 @@ from truing.sql.comments import python_suppressions
 
 if TYPE_CHECKING:
     from sqlalchemy import ForeignKey
-
-
-def load_metadata(name: str, folder: Path) -> MetaData:
-    """Import models.
-
-    Args:
-        name: ``module:attribute``, a MetaData or a declarative base; dots in the attribute are followed.
-        folder: where modules are looked for first.
-
-    Raises:
-        ConfigurationError: there is no such module or attribute, or it is no MetaData.
-    """
-    module, _, attribute = name.partition(":")
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    try:
-        found: Any = import_module(module)
-        for part in filter(None, attribute.split(".")):
-            found = getattr(found, part)
-    except Exception as error:
-        raise ConfigurationError(
-            f"metadata = {name!r} cannot be loaded: {type(error).__name__}: {error}",
-            hint="Write module:attribute, for example app.models:Base.",
-        ) from error
-    found = getattr(found, "metadata", found)
-    if not isinstance(found, MetaData):
-        raise ConfigurationError(
-            f"metadata = {name!r} is neither a MetaData nor a declarative base.",
-            hint="Write module:attribute, for example app.models:Base.",
-        )
-    return found
 
 
 def model_references(metadata: MetaData) -> Facts:

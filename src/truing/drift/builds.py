@@ -1,0 +1,283 @@
+"""What do the models build, and what do the migrations? Each on a scratch database, read back from its catalog.
+
+In: a project or models, and what is known of the live database (its schemas, extensions and roles, which migrations
+often take for granted). Out: a :class:`Built`: the snapshot, with what had to be helped along and what was refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from truing.catalog.model import Snapshot
+from truing.catalog.read import read_snapshot
+from truing.drift.exchange import Reply, Request, ask
+from truing.drift.workshop import Workshop
+from truing.errors import ProjectError, RevisionError
+from truing.names import ident, literal
+from truing.revisions.project import Project
+from truing.server import ScratchDatabase
+
+_ATTEMPTS: Final = 12
+_NO_ROLE: Final = re.compile(r'role "((?:[^"]|"")+)" does not exist')
+_NO_SCHEMA: Final = re.compile(r'schema "((?:[^"]|"")+)" does not exist')
+_BUILT_IN: Final = frozenset({"plpgsql"})
+
+
+class Around(msgspec.Struct, frozen=True, kw_only=True):
+    """What is around the tables in the database that the migrations are written for.
+
+    Attributes:
+        schemas: its schemas.
+        extensions: its extensions, as (name, schema).
+        roles: the roles that own or may do something there.
+        search_path: the schemas that unqualified names mean there.
+    """
+
+    schemas: tuple[str, ...] = ()
+    extensions: tuple[tuple[str, str], ...] = ()
+    roles: tuple[str, ...] = ()
+    search_path: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The search path as a setting."""
+        return ", ".join(map(ident, self.search_path))
+
+
+class Built(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a build.
+
+    Attributes:
+        snapshot: what the scratch database is afterwards.
+        reply: what the child process said.
+        helped: statements that had to be run first: schemas and extensions that nobody makes.
+    """
+
+    snapshot: Snapshot
+    reply: Reply
+    helped: tuple[str, ...] = ()
+
+
+def around(snapshot: Snapshot, search_path: tuple[str, ...] = ()) -> Around:
+    """Take from the live database what migrations may take for granted."""
+    return Around(
+        schemas=tuple(schema.name for schema in snapshot.schemas),
+        extensions=tuple((each.name, each.schema) for each in snapshot.extensions if each.name not in _BUILT_IN),
+        roles=tuple(sorted(roles_of(snapshot))),
+        search_path=search_path,
+    )
+
+
+def roles_of(snapshot: Snapshot) -> set[str]:
+    """Name every role that owns something in a snapshot, has a privilege or is named by a policy."""
+    found: set[str] = set()
+    stack: list[object] = [msgspec.to_builtins(snapshot)]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            found |= {str(value[key]) for key in ("owner", "grantee", "grantor") if value.get(key)}
+            if value.get("object") == "Policy":
+                found |= set(value["roles"])
+            stack.extend(value.values())
+        elif isinstance(value, list | tuple):
+            stack.extend(value)
+    return {role for role in found if role != "public" and not role.startswith("pg_")}
+
+
+def build_migrations(
+    workshop: Workshop,
+    project: Project,
+    revision: str = "heads",
+    *,
+    around: Around | None = None,
+    template: tuple[ScratchDatabase, Built] | None = None,
+) -> tuple[ScratchDatabase, Built]:
+    """Run the migrations on a scratch database.
+
+    Args:
+        workshop: where.
+        project: the Alembic project.
+        revision: how far.
+        around: of the live database.
+        template: where the migrations were run up to an earlier revision: only the rest is run on a copy.
+
+    Returns:
+        The database, and what it is.
+
+    Raises:
+        RevisionError: a revision fails, or Alembic went to another database.
+        ProjectError: the project cannot be used.
+    """
+    around = around or Around()
+    _make_roles(around, workshop)
+    helped: tuple[str, ...] = () if template is None else template[1].helped
+    roles: set[str] = set()
+    for _ in range(_ATTEMPTS):
+        database = workshop.prepared(() if template else helped, template[0] if template else None)
+        reply = ask(
+            Request(
+                task="migrations",
+                server=workshop.server(database),
+                project=msgspec.structs.replace(project, database_url=None),
+                folder=project.root,
+                revision=revision,
+                search_path=around.path,
+            )
+        )
+        if not reply.error:
+            _verify(workshop, database, reply, project)
+            return database, Built(snapshot=_read(workshop, database), reply=reply, helped=helped)
+        workshop.scratch.drop(database)
+        role = _NO_ROLE.search(reply.error)
+        if role is not None and role[1] not in roles:
+            roles.add(role[1])
+            _make_roles(Around(roles=(role[1],)), workshop)
+            continue
+        cure = _cure(reply, around, helped)
+        if not cure or template is not None:
+            break
+        helped = (*helped, *cure)
+    raise RevisionError(
+        f"the migrations do not run on an empty database: {reply.error}",
+        hint=reply.hint or "truing runs `alembic upgrade` on a scratch database; does it need data or services?",
+    )
+
+
+def build_models(
+    workshop: Workshop,
+    project: Project | None,
+    metadata: tuple[str, ...] = (),
+    *,
+    folder: str = "",
+    around: Around | None = None,
+    migrated: Snapshot | None = None,
+) -> tuple[ScratchDatabase, Built]:
+    """Create the models' tables on a scratch database.
+
+    Args:
+        workshop: where.
+        project: the Alembic project, whose ``env.py`` names the models unless ``metadata`` does.
+        metadata: the models as ``module:attribute``.
+        folder: where modules are looked for.
+        around: of the live database.
+        migrated: what the migrations build: its schemas and extensions are made first, and its functions help where
+            PostgreSQL refuses the models without them.
+
+    Returns:
+        The database, and what it is.
+
+    Raises:
+        ProjectError: there are no models, or they cannot be loaded.
+    """
+    around = around or Around()
+    helped = models_need(around, migrated)
+    _make_roles(around, workshop)
+    database = workshop.prepared(helped)
+    reply = ask(
+        Request(
+            task="models",
+            server=workshop.server(database),
+            project=project,
+            metadata=metadata,
+            folder=folder or (project.root if project else ""),
+            search_path=around.path,
+            fallback=_fallback(migrated),
+            default_schema=default_schema(around),
+        )
+    )
+    if reply.error:
+        workshop.scratch.drop(database)
+        raise ProjectError(f"the models cannot be built: {reply.error}", hint=reply.hint)
+    return database, Built(snapshot=_read(workshop, database), reply=reply, helped=helped)
+
+
+def default_schema(around: Around) -> str:
+    """Name the schema that SQLAlchemy knows as None."""
+    return around.search_path[0] if around.search_path else "public"
+
+
+def models_need(around: Around, migrated: Snapshot | None) -> tuple[str, ...]:
+    """Write what is made before the models: schemas and extensions, which ``create_all`` does not make."""
+    extensions = around.extensions
+    if migrated is not None:
+        extensions = tuple((each.name, each.schema) for each in migrated.extensions if each.name not in _BUILT_IN)
+    needed = {schema for _, schema in extensions} | set(around.search_path[:1])
+    return (
+        *(f"CREATE SCHEMA IF NOT EXISTS {ident(schema)}" for schema in sorted(needed)),
+        *(_extension(*each) for each in extensions),
+    )
+
+
+def _extension(name: str, schema: str) -> str:
+    return f"CREATE EXTENSION IF NOT EXISTS {ident(name)} WITH SCHEMA {ident(schema)} CASCADE"
+
+
+def _fallback(migrated: Snapshot | None) -> tuple[str, ...]:
+    if migrated is None:
+        return ()
+    enums = [
+        f"CREATE TYPE {each.name.sql} AS ENUM ({', '.join(map(literal, each.labels))})"
+        for each in migrated.types
+        if each.kind == "enum"
+    ]
+    schemas = [f"CREATE SCHEMA IF NOT EXISTS {ident(each.name)}" for each in migrated.schemas]
+    return (
+        *schemas,
+        *enums,
+        *(each.definition for each in migrated.functions if each.kind in {"function", "procedure"}),
+    )
+
+
+def _make_roles(around: Around, workshop: Workshop) -> None:
+    """Make the live database's roles, without any attribute, where the scratch server has not got them."""
+    if not around.roles:
+        return
+    database = workshop.prepared(())
+    with workshop.connect(database) as connection:
+        rows = connection.execute(
+            "SELECT name FROM unnest(%s::text[]) AS name WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)",
+            [list(around.roles)],
+        ).fetchall()
+        for (name,) in rows:
+            connection.execute(f"CREATE ROLE {ident(name)} NOLOGIN".encode())
+    workshop.scratch.drop(database)
+
+
+def _cure(reply: Reply, around: Around, helped: tuple[str, ...]) -> tuple[str, ...]:
+    """Say what would help the migrations on: what the live database has and they do not make."""
+    schema = _NO_SCHEMA.search(reply.error)
+    cure: tuple[str, ...] = ()
+    if schema is not None and schema[1] in around.schemas:
+        cure = (f"CREATE SCHEMA {ident(schema[1])}",)
+    elif reply.sqlstate in {"42704", "42883", "3F000", "42P01"}:
+        # An unknown type, function, schema or relation: perhaps an extension's, which live has and nobody makes.
+        cure = (
+            *(f"CREATE SCHEMA IF NOT EXISTS {ident(each)}" for _, each in around.extensions),
+            *(_extension(*each) for each in around.extensions),
+        )
+    return () if set(cure) <= set(helped) else cure
+
+
+def _verify(workshop: Workshop, database: ScratchDatabase, reply: Reply, project: Project) -> None:
+    """Make sure that the migrations went to the scratch database: Alembic's table must have appeared there."""
+    if not reply.revisions:
+        return
+    with workshop.connect(database) as connection:
+        found = connection.execute(
+            "SELECT count(*) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+            " WHERE c.relname = %s AND (%s::text IS NULL OR n.nspname = %s) AND n.nspname <> 'pg_catalog'",
+            [reply.version_table, reply.version_schema, reply.version_schema],
+        ).fetchone()
+    if not found or not found[0]:
+        raise RevisionError(
+            f"`alembic upgrade` of {project.name} has left no {reply.version_table} in the scratch database",
+            hint="Does env.py connect past SQLAlchemy, or never call context.run_migrations()? Nothing is compared.",
+        )
+
+
+def _read(workshop: Workshop, database: ScratchDatabase) -> Snapshot:
+    with workshop.connect(database) as connection:
+        return read_snapshot(connection)

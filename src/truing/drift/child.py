@@ -1,0 +1,124 @@
+"""The child process of :mod:`truing.drift.exchange`: a request on standard input, a reply on standard output.
+
+Run as ``python -P -m truing.drift.child`` in the project's folder. What the project's own programs print goes to
+standard error.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import os
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from alembic import command
+from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
+
+from truing.drift import guard
+from truing.drift.exchange import Reply, Request, url_of
+from truing.errors import ProjectError, TruingError
+from truing.revisions.failure import failure
+
+
+def main() -> None:
+    """Answer one request."""
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+    # Whatever prints from here on must not get into the reply.
+    answer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    with open(os.devnull) as nothing:  # noqa: PTH123 - a descriptor is wanted, not a path
+        os.dup2(nothing.fileno(), 0)
+    try:
+        reply = _reply(request)
+    except TruingError as error:
+        reply = Reply(error=error.message, hint=error.advice, sqlstate=_sqlstate(error))
+    except CommandError as error:
+        reply = Reply(error=str(error), hint=_hint(request))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - other people's code raises anything
+        reply = Reply(error=failure(error).sentence, hint=_hint(request), sqlstate=_sqlstate(error))
+    with answer:
+        answer.write(msgspec.json.encode(reply))
+
+
+def _reply(request: Request) -> Reply:
+    if request.server is not None:
+        guard.install(request.server, request.search_path)
+    if request.task == "migrations":
+        return _migrations(request)
+    from truing.drift import create, filters  # noqa: PLC0415 - models are not needed to run migrations
+
+    if request.task == "hidden":
+        return Reply(hidden=filters.hidden(request))
+    reply = create.build(request)
+    return msgspec.structs.replace(reply, files=own_files())
+
+
+def _migrations(request: Request) -> Reply:
+    """Run ``alembic upgrade``, and say which table Alembic keeps its versions in."""
+    project, server = request.project, request.server
+    if project is None or server is None:
+        raise ProjectError("migrations need a project and a scratch database")
+    # The driver that the project names stays: its env.py may need an async one.
+    named = project.database_url or project.configured_url() or ""
+    driver = named.partition("://")[0] if named.startswith("postgresql+") else "postgresql"
+    config = project.configuration(url_of(server, driver))
+    seen: list[dict[str, Any]] = []
+    start = MigrationContext.__init__
+
+    def noting(self: MigrationContext, dialect: Any, connection: Any, opts: dict[str, Any], *rest: Any) -> None:
+        seen.append(opts)
+        start(self, dialect, connection, opts, *rest)
+
+    MigrationContext.__init__ = noting  # type: ignore[assignment,method-assign]
+    with project.at_root():
+        script = project.script(config)
+        known = tuple(each.revision for each in script.walk_revisions())
+        if known:
+            command.upgrade(config, request.revision)
+    options = seen[0] if seen else {}
+    return Reply(
+        version_table=options.get("version_table") or "alembic_version",
+        version_schema=options.get("version_table_schema"),
+        heads=tuple(sorted(script.get_heads())),
+        revisions=known,
+        files=own_files(),
+    )
+
+
+def own_files() -> tuple[str, ...]:
+    """List the Python files that were imported and are no installed package: the ones that a person changes."""
+    paths = sysconfig.get_paths()
+    installed = [Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    found = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and file.endswith(tuple(importlib.machinery.SOURCE_SUFFIXES)):
+            path = Path(file).absolute()
+            if not any(folder in path.parents for folder in installed):
+                found.add(str(path))
+    return tuple(sorted(found))
+
+
+def _hint(request: Request) -> str:
+    return f"The project is {request.project.name}." if request.project else ""
+
+
+def _sqlstate(error: BaseException | None) -> str:
+    """Find the SQLSTATE in an error or in what it was made from: drivers and SQLAlchemy wrap each other."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        for one in (error, getattr(error, "orig", None)):
+            state = getattr(one, "sqlstate", None) or getattr(one, "pgcode", None)
+            if isinstance(state, str):
+                return state
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+if __name__ == "__main__":
+    main()

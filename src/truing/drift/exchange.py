@@ -1,0 +1,191 @@
+"""What do we ask a child process to build, and what does it answer? Values that travel as JSON between the two.
+
+Models and migrations are each built in a process of their own: importing revisions can change a MetaData, and
+other people's programs print, exit and hang.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from truing.errors import RevisionError
+from truing.finding import Location
+from truing.revisions.project import Project
+from truing.revisions.urls import redact
+
+TIMEOUT_S: Final = 1800.0
+_URL_STARTS: Final = ("postgresql://", "postgres://", "postgresql+", "postgres+")
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the scratch database is: the only one that a child may connect to."""
+
+    host: str
+    port: int
+    user: str
+    dbname: str
+    password: str = ""
+
+
+class Candidate(msgspec.Struct, frozen=True, order=True):
+    """An object that ``include_name`` and ``include_object`` of ``env.py`` are asked about.
+
+    Attributes:
+        kind: as Alembic says it: ``schema``, ``table``, ``column``, ``index``, ``unique_constraint`` or
+            ``foreign_key_constraint``.
+        schema: its schema.
+        table: its table; its own name for a table, empty for a schema.
+        name: its name.
+    """
+
+    kind: str
+    schema: str
+    table: str
+    name: str
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child is asked.
+
+    Attributes:
+        task: build the models, run the migrations, or ask what ``env.py`` hides.
+        server: the scratch database; None for the last of them.
+        project: the Alembic project, where there is one.
+        metadata: the models as ``module:attribute``; empty for the ``target_metadata`` of ``env.py``.
+        folder: where modules are looked for.
+        revision: how far the migrations go.
+        search_path: of the connections; empty for the server's own.
+        fallback: statements that may help where ``create_all`` fails: functions and types that only migrations make.
+        candidates: what to ask about.
+        default_schema: the schema that Alembic knows as None.
+    """
+
+    task: Literal["models", "migrations", "hidden"]
+    server: Server | None = None
+    project: Project | None = None
+    metadata: tuple[str, ...] = ()
+    folder: str = ""
+    revision: str = "heads"
+    search_path: str = ""
+    fallback: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    default_schema: str = "public"
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement of ``create_all`` that PostgreSQL refuses."""
+
+    statement: str
+    message: str
+    sqlstate: str = ""
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child answers.
+
+    Attributes:
+        error: why there is nothing; empty when it went well.
+        hint: what to do about it.
+        sqlstate: the SQLSTATE behind the error, where PostgreSQL refused.
+        refusals: statements that were left out.
+        places: where tables (``schema.table``) and columns (``schema.table.column``) are written in the models.
+        files: the person's own modules that were imported: the cache depends on them.
+        schemas_made: schemas that the models need and nobody makes for them.
+        version_table: Alembic's table, and its schema.
+        revisions: every revision of the project; ``heads`` are the newest.
+        filters: whether ``env.py`` has an ``include_object`` or ``include_name``.
+        tables: how many tables the models have.
+        hidden: the candidates that ``env.py`` keeps out of autogenerate.
+    """
+
+    error: str = ""
+    hint: str = ""
+    sqlstate: str = ""
+    refusals: tuple[Refusal, ...] = ()
+    places: dict[str, Location] = {}
+    files: tuple[str, ...] = ()
+    schemas_made: tuple[str, ...] = ()
+    version_table: str = "alembic_version"
+    version_schema: str | None = None
+    heads: tuple[str, ...] = ()
+    revisions: tuple[str, ...] = ()
+    filters: bool = False
+    tables: int = 0
+    hidden: tuple[Candidate, ...] = ()
+
+
+def ask(request: Request, timeout: float = TIMEOUT_S) -> Reply:
+    """Put a request to a child process.
+
+    Raises:
+        RevisionError: the child took too long or ended without an answer.
+    """
+    # -P: a folder `alembic/` of the person's must not be imported instead of Alembic.
+    command = [sys.executable, "-P", "-m", "truing.drift.child"]
+    folder = request.project.root if request.project else request.folder
+    what = "the models" if request.task == "models" else "the migrations"
+    try:
+        child = subprocess.run(
+            command,
+            input=msgspec.json.encode(request),
+            capture_output=True,
+            cwd=folder or None,
+            timeout=timeout,
+            check=False,
+            env=environment(os.environ, request.server),
+        )
+    except subprocess.TimeoutExpired:
+        raise RevisionError(
+            f"building {what} took more than {timeout:g} seconds",
+            hint="Does a revision, a model or env.py wait for something (a network, a prompt, a lock)?",
+        ) from None
+    try:
+        return msgspec.json.decode(child.stdout, type=Reply)
+    except msgspec.DecodeError:
+        raise RevisionError(
+            f"the process that builds {what} ended with status {child.returncode}",
+            hint=redact(child.stderr.decode(errors="replace").strip()[-800:]),
+        ) from None
+
+
+def environment(variables: Mapping[str, str], server: Server | None) -> dict[str, str]:
+    """Write the environment of a child: nothing in it leads to a database other than the scratch one.
+
+    Args:
+        variables: ours.
+        server: the scratch database; None where none may be connected to.
+
+    Returns:
+        The variables without libpq's own, and with every PostgreSQL URL replaced by that of the scratch database.
+    """
+    kept = {name: value for name, value in variables.items() if not name.startswith("PG")}
+    kept["PYTHONIOENCODING"] = "utf-8"
+    if server is None:
+        return kept
+    for name, value in kept.items():
+        if value.startswith(_URL_STARTS):
+            _, plus, driver = value.partition("://")[0].partition("+")
+            kept[name] = url_of(server, f"postgresql{plus}{driver}")
+    plain = url_of(server, "postgresql")
+    kept |= {"PGHOST": server.host, "PGPORT": str(server.port), "PGUSER": server.user, "PGDATABASE": server.dbname}
+    kept |= {"PGPASSWORD": server.password} if server.password else {}
+    return kept | {"DATABASE_URL": kept.get("DATABASE_URL", plain), "TRUING_DATABASE_URL": plain}
+
+
+def url_of(server: Server, driver: str = "postgresql+psycopg") -> str:
+    """Write the URL of a scratch database for SQLAlchemy."""
+    from sqlalchemy.engine import URL  # noqa: PLC0415 - loading it is slow
+
+    return URL.create(
+        driver,
+        username=server.user,
+        password=server.password or None,
+        database=server.dbname,
+        query={"host": server.host, "port": str(server.port)},
+    ).render_as_string(hide_password=False)

@@ -1,0 +1,143 @@
+"""Where are things built? On a server of our own, started when it is first needed and gone afterwards.
+
+In: the version of the live server, or the URL of a server whose role may create databases. Out: scratch databases, and
+connections to them. Nothing here ever sees the live database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Final, Self
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from truing.drift.exchange import Server
+from truing.errors import ConnectionFailedError, ServerError
+from truing.server import Binaries, Cluster, Scratch, ScratchDatabase, available, find
+from truing.versions import PostgresVersion
+
+SETTINGS: Final[dict[str, str | int | float | bool]] = {
+    "synchronous_commit": False,
+    "jit": False,
+    # create_all of 1,000 tables is one transaction.
+    "max_locks_per_transaction": 1024,
+    "wal_level": "minimal",
+    "max_wal_senders": 0,
+    "max_connections": 40,
+}
+
+
+class Workshop:
+    """A server for scratch databases; leaving the context drops them all."""
+
+    def __init__(self, *, major: int | None = None, scratch_url: str | None = None) -> None:
+        """Choose a server; nothing is started yet.
+
+        Args:
+            major: the live server's, which is preferred: two majors may print a definition in different words.
+            scratch_url: a server to use instead of a private one.
+        """
+        self._major, self._scratch_url = major, scratch_url
+        self._cluster: Cluster | None = None
+        self._scratch: Scratch | None = None
+
+    @cached_property
+    def binaries(self) -> Binaries:
+        """The installation that is started: of the live server's major where there is one."""
+        same = [each for each in available() if each.version.major == self._major]
+        return find(self._major) if same else find()
+
+    @cached_property
+    def version(self) -> PostgresVersion:
+        """The version of the server, known before it runs."""
+        if self._scratch_url is None:
+            return self.binaries.version
+        with self._connect(self._scratch_url) as connection:
+            return PostgresVersion(connection.info.server_version)
+
+    @property
+    def scratch(self) -> Scratch:
+        """The databases, on a running server.
+
+        Raises:
+            ServerError: none can be started.
+        """
+        if self._scratch is None:
+            if self._scratch_url is not None:
+                self._scratch = Scratch(self._scratch_url)
+            else:
+                self._cluster = Cluster(self.binaries, settings=SETTINGS, autovacuum=False)
+                self._cluster.start()
+                self._scratch = Scratch(self._cluster)
+        return self._scratch
+
+    def prepared(self, statements: Iterable[str], template: ScratchDatabase | None = None) -> ScratchDatabase:
+        """Make a database and run statements in it.
+
+        Args:
+            statements: each in its own transaction.
+            template: a database to copy.
+
+        Raises:
+            ServerError: a statement is refused.
+        """
+        database = self.scratch.clone(template) if template is not None else self.scratch.create()
+        with self.connect(database) as connection:
+            for statement in statements:
+                try:
+                    connection.execute(statement.encode())
+                except psycopg.Error as error:
+                    raise ServerError(
+                        f"The scratch server {self.version} refuses: {statement}: {error.diag.message_primary}",
+                        hint="Give a server that has it: --scratch-url postgresql://user@host/postgres",
+                        sqlstate=error.sqlstate,
+                    ) from error
+        return database
+
+    def connect(self, database: ScratchDatabase) -> closing[psycopg.Connection[Any]]:
+        """Connect to a scratch database, in autocommit."""
+        return self._connect(database.libpq_url)
+
+    def server(self, database: ScratchDatabase) -> Server:
+        """Say to a child process where a scratch database is."""
+        given = conninfo_to_dict(database.libpq_url)
+        return Server(
+            host=str(given.get("host") or "localhost"),
+            port=int(given.get("port") or 5432),
+            user=str(given.get("user") or "postgres"),
+            dbname=database.name,
+            password=str(given.get("password") or ""),
+        )
+
+    def close(self) -> None:
+        """Drop what was made, and stop the server if it is ours. No effect the second time."""
+        cluster, self._cluster = self._cluster, None
+        scratch, self._scratch = self._scratch, None
+        if cluster is not None:
+            cluster.close()
+        elif scratch is not None:
+            scratch.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @staticmethod
+    def _connect(url: str) -> closing[psycopg.Connection[Any]]:
+        from truing.revisions.urls import conninfo, redact  # noqa: PLC0415 - it loads SQLAlchemy
+
+        try:
+            return closing(psycopg.connect(conninfo(url, application_name="truing"), autocommit=True))
+        except psycopg.OperationalError as error:
+            raise ConnectionFailedError(
+                f"The server for scratch databases cannot be reached: {redact(str(error).strip())}",
+                hint="Is the URL in --scratch-url right, and is the server running?",
+            ) from error
