@@ -248,6 +248,21 @@ def stopping_at(monkeypatch, number):
     return passed
 
 
+def test_collation_and_the_name_of_not_null_survive(op, sql, database):
+    sql("""CREATE TABLE t (id int PRIMARY KEY, c varchar(40) COLLATE "C" NOT NULL); INSERT INTO t VALUES (1, ' x '), (2, '')""")
+    names = """SELECT format_type(atttypid, atttypmod), attnotnull, (SELECT collname FROM pg_collation WHERE oid = attcollation),
+                 (SELECT conname FROM pg_constraint WHERE conrelid = attrelid AND conkey = ARRAY[attnum] AND contype = 'n')
+               FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'c'"""
+    before = sql(names)
+    op.convert_column_online("t", "c", "char(50)")
+    assert sql(names)[0][1:] == before[0][1:]
+    op.contract_column_online("t", "c")
+    op.restore_column_online("t", "c")
+    op.revert_column_online("t", "c")
+    assert sql(names) == before
+    assert sql("SELECT c FROM t ORDER BY id") == [(" x ",), ("",)]
+
+
 @pytest.mark.slow
 def test_given_up_at_any_point_and_taken_back_it_leaves_nothing(op, sql, dirt, monkeypatch):
     before = sql(CONTENT), sql('SELECT * FROM "Åpp".tenants'), column_type(sql)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from truing.errors import DirtyDataError, UnsupportedChangeError
+from truing.errors import DirtyDataError, OnlineError, UnsupportedChangeError
 
 CHILD = """
 CREATE SCHEMA "my ""App";
@@ -159,3 +159,28 @@ def test_a_missing_table_is_named_with_the_closest_one(op, sql):
     sql(CHILD)
     with pytest.raises(UnsupportedChangeError, match="chidl"):
         op.create_index_online("ix", "chidl", ["a"], schema=SCHEMA)
+
+
+def test_a_unique_index_that_cannot_be_built_leaves_nothing_that_refuses_writes(op, sql):
+    sql(CHILD)
+    sql('INSERT INTO "my ""App".child VALUES (20, \'x\', NULL, \'same\'), (21, \'x\', NULL, \'same\')')
+    with pytest.raises(OnlineError, match="ix_unique"):
+        op.create_index_online("ix_unique", "child", ["note"], unique=True, schema=SCHEMA)
+    assert sql("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [(0,)]
+
+
+def test_rows_that_get_past_a_foreign_key_while_it_is_validated_are_settled_too(op, sql, monkeypatch):
+    sql(CHILD)
+    sneaked = []
+
+    def point(name):
+        if name == "starting validate" and not sneaked:
+            sneaked.append(name)
+            sql("""SET session_replication_role = replica; INSERT INTO "my ""App".child VALUES
+                   (30, 'x', '77777777-0000-0000-0000-000000000000', NULL); RESET session_replication_role""")
+
+    monkeypatch.setattr("truing.online.faults.from_environment", lambda: point)
+    add(op, "null")
+    assert sneaked
+    assert sql(FOREIGN_KEY) == [(True, "c")]
+    assert sql('SELECT "select" FROM "my ""App".child WHERE a = 30') == [(None,)]

@@ -38,6 +38,11 @@ _TEXT_OF: Final = "truing_text"
 _TEXT: Final = ("text", "character varying", "character", "citext", "name", '"char"')
 
 
+def is_text(type_: str) -> bool:
+    """Tell whether a type, as ``format_type`` prints it, is one of text."""
+    return type_.split("(", maxsplit=1)[0].strip() in _TEXT or type_.rsplit(".", maxsplit=1)[-1] == "citext"
+
+
 class Conversion(msgspec.Struct, frozen=True):
     """How values of one column become values of another type.
 
@@ -62,8 +67,8 @@ class Conversion(msgspec.Struct, frozen=True):
 
     @property
     def from_text(self) -> bool:
-        """Whether the source is a text type, whose values have outer blanks and dirty classes."""
-        return self.source_type.split("(")[0].strip() in _TEXT or self.source_type.split(".")[-1] == "citext"
+        """Whether text is read as something else: its outer blanks mean nothing then, and blank text is no value."""
+        return is_text(self.source_type) and not is_text(self.change.type)
 
     def trimmed(self, raw: str) -> str:
         """Return the expression of the value's text without outer blanks."""

@@ -16,6 +16,7 @@ from hashlib import sha256
 import msgspec
 
 from truing.names import QualifiedName, body, derived, ident, literal
+from truing.online.conversion import is_text
 from truing.online.facts import RowKey
 from truing.online.journal import SCHEMA
 from truing.online.quarantine import same_key
@@ -32,6 +33,7 @@ class DualColumn(msgspec.Struct, frozen=True):
         target_type: its type afterwards.
         key: the columns of the row's key.
         key_types: their types.
+        collation: the column's collation, quoted, where it is not its type's own.
     """
 
     op_id: str
@@ -41,6 +43,17 @@ class DualColumn(msgspec.Struct, frozen=True):
     target_type: str
     key: tuple[str, ...]
     key_types: tuple[str, ...]
+    collation: str = ""
+
+    @property
+    def old_collation(self) -> str:
+        """The COLLATE clause of the old column, when it is made again."""
+        return f" COLLATE {self.collation}" if self.collation else ""
+
+    @property
+    def new_collation(self) -> str:
+        """The COLLATE clause of the new column: that of the old one, where its type has collations at all."""
+        return self.old_collation if is_text(self.target_type) else ""
 
     @property
     def tag(self) -> str:

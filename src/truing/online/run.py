@@ -111,7 +111,7 @@ class _Run:
             step_began = time.monotonic()
             try:
                 held = self._step(step)
-            except psycopg.errors.IntegrityConstraintViolation as error:
+            except psycopg.IntegrityError as error:
                 self._go_back(step, error)
                 continue
             except psycopg.Error as error:
@@ -128,7 +128,7 @@ class _Run:
         connection.execute(f"BEGIN; {journal.finish_sql(plan)}; COMMIT")
         self.observe(events.PlanFinished(plan, time.monotonic() - began))
 
-    def _go_back(self, step: Step, error: psycopg.errors.IntegrityConstraintViolation) -> None:
+    def _go_back(self, step: Step, error: psycopg.IntegrityError) -> None:
         """Go back to the step that mends rows, when a later one met rows that break it."""
         self.returns += 1
         if not step.on_violation or self.returns > _MAX_RETURNS:
@@ -188,9 +188,7 @@ class _Run:
         for number in range(1, tries + 1):
             if step.probe and _true(self.connection, step.probe):
                 return
-            if action.leftover and _true(self.connection, action.leftover):
-                for statement in action.cleanup:
-                    self.connection.execute(statement)
+            self._clean_up(action)
             try:
                 self.connection.execute(f"SET lock_timeout = '{action.lock_timeout_ms}ms'")
                 self.point(f"starting {step.id}")
@@ -202,6 +200,10 @@ class _Run:
                         f" {action.lock_timeout_ms / 1000:g} s",
                         hint="`truing status` names the sessions in the way. Run the same command again to go on.",
                     ) from error
+            except psycopg.IntegrityError:
+                # A unique index that could not be built may go on refusing the application's writes.
+                self._clean_up(action)
+                raise
             finally:
                 with suppress(psycopg.OperationalError):
                     self.connection.execute("SET lock_timeout = '15s'")
@@ -209,6 +211,12 @@ class _Run:
                 return
         if not _true(self.connection, step.probe):
             raise OnlineError(f"“{step.title}” ran, but the catalog does not show its result")
+
+    def _clean_up(self, action: Concurrent) -> None:
+        """Remove what an interrupted or refused try has left."""
+        if action.leftover and _true(self.connection, action.leftover):
+            for statement in action.cleanup:
+                self.connection.execute(statement)
 
     def _lock_tried(self, step: Step, attempt: locking.Attempt) -> None:
         self.observe(events.LockTried(self.plan, step, attempt.number, attempt.pause_s, attempt.blockers))

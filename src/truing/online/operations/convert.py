@@ -27,7 +27,7 @@ from truing.online.carry import Carry, survey
 from truing.online.conversion import Conversion, parent_insert
 from truing.online.dual_column import DualColumn
 from truing.online.facts import require_column, require_table, row_key
-from truing.online.operations.not_null import proof_steps, set_statements
+from truing.online.operations.not_null import constraint_name, proof_steps, set_statements
 from truing.online.run import Planned
 from truing.online.session import server_version
 from truing.plan import Batches, Concurrent, Locked, Plain, Plan, Settle, Step
@@ -45,6 +45,7 @@ class Record(msgspec.Struct, frozen=True):
         dual: the names.
         carry: what depends on the column, with the original definitions.
         was_not_null: whether the column was NOT NULL.
+        not_null_name: the name of that constraint on PostgreSQL 18.
         change: what was asked for.
         direct: whether it was one metadata-only ALTER TABLE, with no second column.
     """
@@ -54,6 +55,7 @@ class Record(msgspec.Struct, frozen=True):
     was_not_null: bool
     change: AlterColumnType
     direct: bool = False
+    not_null_name: str = ""
 
 
 def plan_convert(change: AlterColumnType, connection: psycopg.Connection[Any]) -> Planned | None:
@@ -75,7 +77,8 @@ def plan_convert(change: AlterColumnType, connection: psycopg.Connection[Any]) -
     nullable = (not column.not_null) if change.nullable is None else change.nullable
     key = row_key(table)
     op_id = identity(table.name, column.name)
-    dual = DualColumn(op_id, table.name, column.name, column.type, change.type, key.columns, key.types)
+    collation = column.collation.sql if column.collation else ""
+    dual = DualColumn(op_id, table.name, column.name, column.type, change.type, key.columns, key.types, collation)
     if _is_free(change, column, nullable, connection):
         return _direct(change, dual, column)
     if column.name in key.columns:
@@ -99,7 +102,8 @@ def plan_convert(change: AlterColumnType, connection: psycopg.Connection[Any]) -
         _steps(conversion, dual, table, column, carry),
         notes=(*carry.notes, *_trigger_notes(table)),
     )
-    record = Record(dual, carry, column.not_null, change)
+    name = constraint_name(table, column.name, conversion.version) if column.not_null else ""
+    record = Record(dual, carry, column.not_null, change, not_null_name=name)
     return plan, msgspec.to_builtins(record)
 
 
@@ -255,7 +259,8 @@ def _steps(conversion: Conversion, dual: DualColumn, table: Table, column: Colum
     steps += carry.before
     analyze = f"ANALYZE {table.name.sql} ({ident(dual.new)})"
     steps.append(Step("analyze", "Give the planner statistics of the new column", Concurrent(analyze)))
-    steps.append(_swap(conversion, dual, column, carry))
+    name = constraint_name(table, column.name, conversion.version)
+    steps.append(_swap(conversion, dual, column, carry, name))
     steps.append(_keep(conversion, dual, table))
     return tuple(steps)
 
@@ -267,7 +272,7 @@ def _expand(conversion: Conversion, dual: DualColumn) -> list[Step]:
         made = quarantine.make_sentinel(dual.op_id, change.references, dirty.sentinel, dirty.parent, change.type)
         steps.append(Step("sentinel", f"Make the sentinel row of {change.references.table}", Plain((made,))))
     exclusive = (TableLock(dual.table, LockMode.ACCESS_EXCLUSIVE),)
-    add = f"ALTER TABLE {dual.table.sql} ADD COLUMN {ident(dual.new)} {change.type}"
+    add = f"ALTER TABLE {dual.table.sql} ADD COLUMN {ident(dual.new)} {change.type}{dual.new_collation}"
     # The column and its triggers commit together: whoever wrote before has finished, whoever writes after is seen.
     steps.append(Step("expand", "Add the new column and its triggers", Locked(exclusive, (add, *dual.forward()))))
     return steps
@@ -323,17 +328,17 @@ def swap_locks(carry: Carry | None, table: QualifiedName) -> tuple[TableLock, ..
     return (*(carry.locks if carry else ()), TableLock(table, LockMode.ACCESS_EXCLUSIVE))
 
 
-def _swap(conversion: Conversion, dual: DualColumn, column: Column, carry: Carry) -> Step:
+def _swap(conversion: Conversion, dual: DualColumn, column: Column, carry: Carry, not_null_name: str) -> Step:
     target, raw, new, old = dual.table.sql, ident(dual.column), ident(dual.new), ident(dual.old)
-    statements = list(dual.drop_triggers())
-    if not conversion.nullable:
-        statements += set_statements(dual.table, dual.new, dual.check)
-    statements += [
+    statements = [
+        *dual.drop_triggers(),
         f"ALTER TABLE {target} RENAME COLUMN {raw} TO {old}",
         f"ALTER TABLE {target} RENAME COLUMN {new} TO {raw}",
     ]
     if column.not_null:
         statements.append(f"ALTER TABLE {target} ALTER COLUMN {old} DROP NOT NULL")
+    if not conversion.nullable:
+        statements += set_statements(dual.table, dual.column, dual.check, not_null_name)
     statements += [*carry.swap, *dual.reverse(), *journal.REPLAN]
     action = Locked(swap_locks(carry, dual.table), tuple(statements), prelude=carry.view_locks)
     return Step("swap", "Swap the two columns with all that depends on them", action)

@@ -114,14 +114,14 @@ def _revert_swapped(record: Record, carry: Carry) -> list[Step]:
     statements = [*dual.drop_triggers()]
     if record.was_not_null:
         steps += proof_steps(dual.table, dual.old, dual.check, on_violation="")
-        statements += set_statements(dual.table, dual.old, dual.check)
     statements += [
         f"ALTER TABLE {target} ALTER COLUMN {raw} DROP NOT NULL",
         f"ALTER TABLE {target} RENAME COLUMN {raw} TO {new}",
         f"ALTER TABLE {target} RENAME COLUMN {old} TO {raw}",
-        *carry.unswap,
-        *journal.REPLAN,
     ]
+    if record.was_not_null:
+        statements += set_statements(dual.table, dual.column, dual.check, record.not_null_name)
+    statements += [*carry.unswap, *journal.REPLAN]
     action = Locked(swap_locks(carry, dual.table), tuple(statements), prelude=carry.view_locks)
     steps.append(Step("unswap", "Swap the two columns back with all that depends on them", action))
     return [*steps, *carry.after_unswap, _drop(dual)]
@@ -129,12 +129,13 @@ def _revert_swapped(record: Record, carry: Carry) -> list[Step]:
 
 def _give_up(dual: DualColumn, carry: Carry) -> list[Step]:
     """Return the steps that remove what a change left that never came to its swap."""
-    triggers = Locked(_exclusive(dual.table), dual.drop_triggers())
-    return [Step("triggers", "Drop the triggers", triggers), *carry.after_unswap, _drop(dual)]
+    # The triggers go last, with the column: until then they keep it such that its constraints refuse no write.
+    return [*carry.after_unswap, _drop(dual)]
 
 
 def _drop(dual: DualColumn) -> Step:
     statements = (
+        *dual.drop_triggers(),
         f"ALTER TABLE {dual.table.sql} DROP CONSTRAINT IF EXISTS {ident(dual.check)}",
         f"ALTER TABLE {dual.table.sql} DROP COLUMN IF EXISTS {ident(dual.new)}",
         dual.drop_functions(),
@@ -211,7 +212,7 @@ def plan_restore(change: RestoreColumnType, connection: psycopg.Connection[Any])
     target, old = table.name.sql, ident(dual.old)
     steps: list[Step] = []
     if table.column(dual.old) is None:
-        add = (f"ALTER TABLE {target} ADD COLUMN {old} {dual.source_type}", *dual.restoring())
+        add = (f"ALTER TABLE {target} ADD COLUMN {old} {dual.source_type}{dual.old_collation}", *dual.restoring())
         batch = (
             f"{dual.mark} WITH l AS MATERIALIZED (SELECT {dual.keys()} FROM {target} t WHERE {{range}}"
             f" ORDER BY {dual.keys()} FOR NO KEY UPDATE SKIP LOCKED) UPDATE {target} t SET {old} = {dual.original}"

@@ -14,16 +14,18 @@ from typing import Any
 import psycopg
 from alembic.operations import MigrateOperation, Operations
 
+from truing.catalog.model import Table
 from truing.changes import Dirty, DirtyPolicy, DropNotNull, SetNotNull
 from truing.errors import UnsupportedChangeError
 from truing.locks import LockMode, TableLock
-from truing.names import QualifiedName, derived, ident, literal
+from truing.names import MAX_IDENTIFIER_BYTES, QualifiedName, derived, ident, literal
 from truing.online import journal, quarantine
 from truing.online.facts import require_column, require_table, row_key
 from truing.online.giving_back import give_back_steps
 from truing.online.operations.invoke import carry_out, qualified
 from truing.online.run import Planned
 from truing.plan import Concurrent, Locked, Plan, Settle, Step
+from truing.versions import PostgresVersion
 
 
 def identity(table: QualifiedName, column: str) -> str:
@@ -57,12 +59,35 @@ def proof_steps(table: QualifiedName, column: str, check: str, *, on_violation: 
     )
 
 
-def set_statements(table: QualifiedName, column: str, check: str) -> tuple[str, str]:
-    """Return the two statements that turn the proof into NOT NULL; they must stay two."""
-    return (
-        f"ALTER TABLE {table.sql} ALTER COLUMN {ident(column)} SET NOT NULL",
-        f"ALTER TABLE {table.sql} DROP CONSTRAINT {ident(check)}",
-    )
+def set_statements(table: QualifiedName, column: str, check: str, name: str = "") -> tuple[str, str]:
+    """Return the two statements that turn the proof into NOT NULL; they must stay two.
+
+    Args:
+        table: the table.
+        column: the column.
+        check: the CHECK that proves it.
+        name: the constraint's name on PostgreSQL 18, which has named NOT NULL constraints (and takes a CHECK for a
+            proof here as well); empty lets the server choose, or have none.
+    """
+    target = f"ALTER TABLE {table.sql}"
+    if name:
+        proved = f"{target} ADD CONSTRAINT {ident(name)} NOT NULL {ident(column)}"
+    else:
+        proved = f"{target} ALTER COLUMN {ident(column)} SET NOT NULL"
+    return proved, f"{target} DROP CONSTRAINT {ident(check)}"
+
+
+def constraint_name(table: Table, column: str, version: PostgresVersion) -> str:
+    """Return the name that NOT NULL of a column has, or that PostgreSQL would give it; empty before 18.
+
+    A column that is renamed afterwards would keep the name of a temporary one.
+    """
+    if not version.has("not-null-not-valid"):
+        return ""
+    present = next((found.name for found in table.not_nulls if found.columns == (column,)), None)
+    name = present or f"{table.name.name}_{column}_not_null"
+    taken = any(found.name == name for found in (*table.constraints, *table.not_nulls) if found.name != present)
+    return "" if taken or len(name.encode()) > MAX_IDENTIFIER_BYTES else name
 
 
 def plan_set(change: SetNotNull, connection: psycopg.Connection[Any]) -> Planned | None:
