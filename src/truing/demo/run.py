@@ -15,6 +15,7 @@ import msgspec
 import psycopg
 from sqlalchemy import NullPool, create_engine
 
+from truing.audit.run import audit, pending_revisions
 from truing.demo import ledger
 from truing.demo.ledger import Verdict
 from truing.demo.workload import PROBE_ROWS, Latency, Traffic, Workload
@@ -25,6 +26,7 @@ from truing.online.events import Event, Observer, StepFinished, current_observer
 from truing.online.operations.convert import Record, identity
 from truing.rbac import script
 from truing.rbac.legacy import Inventory, build_legacy
+from truing.revisions.project import discover
 from truing.revisions.urls import conninfo, sqlalchemy_url
 
 _PROFILES: Final = QualifiedName("public", "profiles")
@@ -245,7 +247,11 @@ class Demo:
             current_observer.reset(token)
 
     def _audit(self) -> dict[str, int]:
-        return {}
+        """Ask, read-only, what the pending revisions would meet in profiles.tenant_id: class -> rows."""
+        project = discover(config=script.MIGRATIONS / "alembic.ini", database_url=self.url)
+        with psycopg.connect(self.dsn, autocommit=True, options="-c default_transaction_read_only=on") as connection:
+            found = audit(connection, pending_revisions(project, connection))
+        return found.counts(str(_PROFILES), "tenant_id")
 
 
 def _count(connection: psycopg.Connection[Any]) -> int:
