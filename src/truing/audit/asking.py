@@ -177,7 +177,7 @@ class Asking:
         values = tuple(f"{ALIAS}.{ident(column)}" for column in change.columns)
         dirty = change.dirty
         if dirty is not None and dirty.orphan == "sentinel":
-            parent.sentinels.append((columns[-1], dirty.sentinel))
+            parent.make(columns[-1], dirty.sentinel)
         found = parent.parent(columns, values, last.type)
         touch = self.schema.touched(parent, columns, parent=True)
         self._ask(table, foreign_key(change, source, found, last.type, not_null=last.not_null), touch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from truing.audit.model import ClassCount, DependentFate, Source, TableAudit, Unasked
+from truing.audit.model import ClassCount, DependentFate, TableAudit, Unasked
 from truing.catalog.blockers import Blocker
 from truing.finding import Evidence, Finding, Severity
 from truing.names import ident
@@ -74,13 +74,13 @@ def _of_rows(count: ClassCount) -> Finding:
     rows = f"{number:,} row{'s' if number > 1 else ''}"
     before = f" ({count.settled:,} more are moved away before)" if count.settled else ""
     groups = f" in {count.groups:,} group{'s' if count.groups > 1 else ''}" if count.groups else ""
-    fate = f": {count.fate}" if count.fate else ""
+    fate = f"{'' if count.fate.startswith('→') else ':'} {count.fate}" if count.fate else ""
     shown = ", ".join(f"{each.key} ({each.value!r})" if each.value is not None else each.key for each in count.samples)
     return Finding(
         rule=rule,
         severity=severity,
         subject=f"{count.table} {count.change} [{count.row_class}]",
-        message=f"{rows} {_ARE.get(count.row_class, count.row_class)}{groups}{before}{fate}.",
+        message=f"{rows} {_ARE.get(count.row_class, count.row_class)}{groups}{before}{fate}",
         location=count.source.location,
         evidence=(Evidence("for example", shown, count.query),) if count.query else (),
         remedy=_remedy(count),
@@ -135,8 +135,3 @@ def of_blockers(blockers: Iterable[Blocker]) -> Iterable[Finding]:
             evidence=(Evidence("now", str(blocker)),),
             remedy=_REMEDIES[blocker.kind].format(pid=blocker.pid),
         )
-
-
-def of_source(source: Source) -> str:
-    """Name a line, for a person."""
-    return f"{source.revision} line {source.location.line}"

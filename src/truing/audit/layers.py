@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from truing.audit.probes.probe import ALIAS, CLASS, MOVED, ORIGINAL, Forget, Move, Probe, Rename
+from truing.audit.probes.probe import ALIAS, CLASS, MOVED, ORIGINAL, PARENT, Forget, Move, Probe, Rename
 from truing.names import QualifiedName, ident, idents, literal
 
 KEY: Final = "__truing_key"
@@ -80,6 +80,8 @@ class _Pile:
     def __init__(self, base: Base, moves: Sequence[Move]) -> None:
         compared = [column for move in moves if isinstance(move, Probe) for column in move.compared]
         self.originals = {column: f"{ORIGINAL}{n}" for n, column in enumerate(dict.fromkeys(compared))}
+        # column -> class columns with the classes whose rows are refused: nobody knows their value from there on.
+        self.doubts: dict[str, list[tuple[str, list[str]]]] = {}
         self.columns = list(base.columns)
         self.hidden = [KEY, MOVED, *self.originals.values()]
         listed = [f"{ALIAS}.{ident(column)}" for column in self.columns]
@@ -103,6 +105,7 @@ class _Pile:
         listed = [f"{ALIAS}.{ident(name)}" for name in (*kept, *self.hidden)]
         self._add([*listed, renamed], barrier=False)
         self.columns = [*kept, to]
+        self.doubts[to] = self.doubts.pop(column, [])
 
     def forget(self, column: str) -> None:
         self.columns = [name for name in self.columns if name != column]
@@ -119,7 +122,7 @@ class _Pile:
             joins = ()
             self.hidden += probe.before
         added = (
-            f"({probe.expression}) AS __truing_c{position}",
+            f"({self._undoubted(probe)}) AS __truing_c{position}",
             f"{_sample(probe)} AS __truing_v{position}",
             f"{alias}.{MOVED} AS __truing_m{position}",
         )
@@ -127,8 +130,23 @@ class _Pile:
         self.hidden += [f"__truing_{letter}{position}" for letter in "cvm"]
         if probe.effects or probe.moved:
             self._effects(position, probe)
+            refused = [str(name) for name, each in probe.outcomes.items() if each.verdict in {"refused", "unsettled"}]
+            for column in probe.effects if refused else ():
+                self.doubts.setdefault(column, []).append((f"__truing_c{position}", refused))
         for name in probe.before:
             self.hidden.remove(name)
+
+    def _doubt(self, probe: Probe) -> str:
+        """Return the condition that an earlier change refuses a row for a value that this probe looks at."""
+        used = self.doubts if probe.uses is None else probe.uses
+        found = [doubt for column in used for doubt in self.doubts.get(column, ())]
+        return " OR ".join(
+            f"{ident(probe.alias)}.{name} IN ({', '.join(map(literal, refused))})" for name, refused in found
+        )
+
+    def _undoubted(self, probe: Probe) -> str:
+        doubt = self._doubt(probe)
+        return f"CASE WHEN {doubt} THEN 'clean' ELSE {probe.expression} END" if doubt else probe.expression
 
     def _effects(self, position: int, probe: Probe) -> None:
         of_row = f"{ALIAS}.__truing_c{position}"
@@ -146,9 +164,11 @@ class _Pile:
         alias = ident(probe.alias)
         originals = [f"{alias}.{self.originals[column]}" for column in probe.compared]
         was = f"ROW({', '.join(originals)})::text" if originals else "NULL::text"
+        doubt = self._doubt(probe)
+        counts = f"NOT {alias}.{MOVED} AND ({probe.condition}){f' AND NOT ({doubt})' if doubt else ''}"
         added = [
             *(f"({key}) AS __truing_k{position}_{n}" for n, key in enumerate(probe.keys)),
-            f"(NOT {alias}.{MOVED} AND ({probe.condition})) AS __truing_ok{position}",
+            f"({counts}) AS __truing_ok{position}",
             f"{was} AS __truing_w{position}",
             f"{_sample(probe)} AS __truing_v{position}",
         ]
@@ -248,8 +268,11 @@ def listing(base: Base, moves: Sequence[Move], position: int, row_class: str) ->
     known = [column for column in dict.fromkeys((*base.key, *probe.columns)) if column in base.columns]
     shown = [f"{alias}.ctid"] if not base.key else []
     shown += [f"{alias}.{ident(column)}" for column in known]
-    joins = "".join(f" {join}" for join in probe.joins)
-    return f"SELECT {', '.join(shown)} FROM {base.name.sql} AS {alias}{joins} WHERE ({probe.expression}) = {chosen}"
+    where = {str(name): condition for name, condition in probe.lists.items()}.get(row_class)
+    needed = probe.joins if where is None or f"{PARENT}." in where else ()
+    joins = "".join(f" {join}" for join in needed)
+    where = where or f"({probe.expression}) = {chosen}"
+    return f"SELECT {', '.join(shown)} FROM {base.name.sql} AS {alias}{joins} WHERE {where}"
 
 
 def _listing_keys(base: Base, below: list[Move], probe: Probe) -> str:
@@ -271,15 +294,17 @@ def _needed(moves: Sequence[Move], probe: Probe) -> list[Move]:
     """Leave out the moves that make no difference to what a probe looks at."""
     wanted = None if probe.uses is None else set(probe.uses)
     kept: list[Move] = []
+    renamed = False
     for move in reversed(moves):
         match move:
             case Probe() if move.effects and (wanted is None or wanted & set(move.effects)):
                 kept.append(msgspec.structs.replace(move, moved=()))
                 wanted = None if wanted is None or move.uses is None else wanted | set(move.uses)
-            case Rename(column, to):
-                if wanted is None or to in wanted:
-                    kept.append(move)
-                    wanted = None if wanted is None else (wanted - {to}) | {column}
-            case _:
-                pass
-    return kept[::-1]
+            case Rename(column, to) if wanted is None or to in wanted:
+                kept.append(move)
+                wanted = None if wanted is None else wanted | {column}
+                renamed = True
+            case Rename() | Forget():
+                kept.append(move)
+    # Names that one column takes over from another only make sense together.
+    return kept[::-1] if renamed else [move for move in kept[::-1] if isinstance(move, Probe)]

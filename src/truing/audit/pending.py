@@ -13,7 +13,7 @@ import msgspec
 from truing.audit.layers import Base, layered
 from truing.audit.model import Source
 from truing.audit.probes.foreign_key import Parent
-from truing.audit.probes.probe import ALIAS, MOVED, Forget, Move, Probe, Rename
+from truing.audit.probes.probe import ALIAS, MOVED, PARENT, Forget, Move, Probe, Rename
 from truing.catalog.model import Index, Table
 from truing.changes import AddCheck, AddForeignKey
 from truing.errors import CatalogError
@@ -132,6 +132,11 @@ class TableThen:
             self.moves.append(Forget(name))
             self.change(name, unknown=why)
 
+    def make(self, column: str, value: str) -> None:
+        """Take note of a row that a pending operation makes."""
+        if (column, value) not in self.sentinels:
+            self.sentinels.append((column, value))
+
     def ask(self, probe: Probe) -> None:
         """Add a question, with what its change does to the rows."""
         self.moves.append(probe)
@@ -159,18 +164,17 @@ class TableThen:
             values: the expressions that refer to them, over :data:`ALIAS`.
             type_: the type of the (last) value.
         """
-        alias = "__truing_parent"
-        matched = " AND ".join(f"{alias}.{ident(c)} = {v}" for c, v in zip(columns, values, strict=True))
+        matched = " AND ".join(f"{PARENT}.{ident(c)} = {v}" for c, v in zip(columns, values, strict=True))
         source = self.here.table.name.sql
         if not self._is_as_now(columns):
             listed = ", ".join(f"{ALIAS}.{ident(column)}" for column in columns)
             rows = f"({layered(self.here.base, self.moves)}) AS {ALIAS} WHERE NOT {ALIAS}.{MOVED}"
             source = f"(SELECT DISTINCT {listed} FROM {rows})"
-        found = f"{alias}.{ident(columns[0])} IS NOT NULL"
+        found = f"{PARENT}.{ident(columns[0])} IS NOT NULL"
         if len(columns) == 1:
             for value in [value for column, value in self.sentinels if column == columns[0]]:
                 found = f"({found} OR coalesce({values[0]} = {literal(value)}::{type_}, false))"
-        return Parent(f"LEFT JOIN {source} AS {alias} ON {matched}", found)
+        return Parent(f"LEFT JOIN {source} AS {PARENT} ON {matched}", found)
 
     def _is_as_now(self, columns: tuple[str, ...]) -> bool:
         """Tell whether these columns are a key now, and no pending change moves rows or alters them."""

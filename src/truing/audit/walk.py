@@ -171,7 +171,7 @@ class Walk(Asking):
         reference, dirty = change.references, conversion.dirty
         parent_table = self.schema.table(reference.table) if reference is not None else None
         if reference is not None and parent_table is not None and "sentinel" in _policies(change):
-            parent_table.sentinels.append((reference.column, dirty.sentinel))
+            parent_table.make(reference.column, dirty.sentinel)
         return True
 
     def _converted_parent(self, conversion: Conversion, source: Source) -> Parent | None:

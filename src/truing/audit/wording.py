@@ -47,7 +47,7 @@ def describe(change: AnyChange) -> str:
     texts: dict[type, Callable[[Any], str]] = {
         AlterColumnType: lambda c: f"{c.column} → {c.type}",
         SetNotNull: lambda c: f"{c.column} NOT NULL",
-        AddForeignKey: lambda c: f"FOREIGN KEY ({', '.join(c.columns)}) → {c.references}",
+        AddForeignKey: lambda c: f"{c.name or 'FOREIGN KEY'}: {', '.join(c.columns)} → {c.references}",
         AddUnique: lambda c: f"{'PRIMARY KEY' if c.primary else 'UNIQUE'} ({', '.join(c.columns)})",
         AddCheck: lambda c: f"CHECK {c.name or c.expression}",
         CreateIndex: lambda c: f"{'UNIQUE ' if c.unique else ''}INDEX ({', '.join(c.elements)})",

@@ -15,7 +15,7 @@ import click
 import truing
 from truing.errors import ConnectionFailedError, InterruptedRunError, TruingError
 
-COMMANDS: Final = ("demo", "downgrade", "lint", "quarantine", "rbac", "rule", "status", "upgrade")
+COMMANDS: Final = ("audit", "demo", "downgrade", "lint", "orm", "quarantine", "rbac", "rule", "status", "upgrade")
 """Each is a module of :mod:`truing.cli`; tests compare the two."""
 
 NO_ANSWER: Final = 2

@@ -27,6 +27,7 @@ def check(change: AddCheck, source: Source, columns: tuple[str, ...]) -> Probe:
         source=source,
         outcomes={"violation": Outcome("refused", "the revision fails")},
         expression=f"CASE WHEN ({change.expression}) IS FALSE THEN 'violation' ELSE 'clean' END",
+        lists={"violation": f"({change.expression}) IS FALSE"},
         value=f"ROW({values})" if used else "NULL",
         # The condition may name the table itself.
         alias=alias,

@@ -45,14 +45,18 @@ def foreign_key(change: AddForeignKey, source: Source, parent: Parent, type_: st
             effects = {last: f"CASE WHEN {CLASS} = 'orphan' THEN {given[policy]} ELSE {ALIAS}.{ident(last)} END"}
         moved = ("orphan",) if policy == "quarantine-rows" else ()
     columns = ", ".join(change.columns)
+    same = change.references.schema == change.table.schema
+    referenced = ident(change.references.name) if same else str(change.references)
+    nothing = f"NOT ({none})" if change.match_full else f"NOT ({some})"
     return Probe(
-        title=f"FOREIGN KEY {change.name or ''} ({columns}) → {change.references}".replace("  ", " "),
+        title=f"{change.name or 'FOREIGN KEY'}: {columns} → {referenced}",
         columns=change.columns,
         source=source,
         outcomes={"orphan": outcome},
         expression=f"CASE {nulls} WHEN {parent.found} THEN 'clean' ELSE 'orphan' END",
         value=values[0] if len(values) == 1 else f"ROW({', '.join(values)})",
         joins=(parent.join,) if parent.join else (),
+        lists={"orphan": f"{nothing} AND NOT ({parent.found})"},
         uses=change.columns,
         effects=effects,
         moved=moved,

@@ -43,6 +43,7 @@ def set_not_null(change: SetNotNull, source: Source, type_: str) -> Probe:
         outcomes={"null": outcome},
         expression=f"CASE WHEN {column} IS NULL THEN 'null' ELSE 'clean' END",
         value=column,
+        lists={"null": f"{column} IS NULL"},
         uses=(change.column,),
         effects=effects,
         moved=moved,
@@ -68,6 +69,7 @@ def primary_key(columns: tuple[str, ...], column: str, title: str, source: Sourc
         outcomes={"null": Outcome("refused", "the revision fails: no part of a primary key is NULL")},
         expression=probe.expression,
         value=probe.value,
+        lists=probe.lists,
         uses=probe.uses,
     )
 
@@ -80,5 +82,6 @@ def new_column(column: str, type_: str, source: Source) -> Probe:
         source=source,
         outcomes={"null": Outcome("refused", "the revision fails: there is no default for rows that exist")},
         expression="'null'",
+        lists={"null": "true"},
         uses=(),
     )

@@ -19,6 +19,9 @@ ALIAS: Final = "t"
 CLASS: Final = "__truing_class"
 """In ``effects``: stands for the row's class by this probe."""
 
+PARENT: Final = "parent"
+"""The alias of the parent table in a join."""
+
 MOVED: Final = "__truing_moved"
 """The column that says whether an earlier pending change has moved the row away by then."""
 
@@ -54,6 +57,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
         condition: for a question about keys: which rows count.
         compared: for a question about keys: columns whose originals tell a collision from a duplicate.
         otherwise: the question to ask instead when PostgreSQL cannot answer this one.
+        lists: class -> a short condition of its rows, for the query that a person runs; without, the expression.
         derived: whether the question is not about the change itself but about a key that exists already; then that
             it cannot be answered is no more than a remark.
     """
@@ -74,6 +78,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     condition: str = "true"
     compared: tuple[str, ...] = ()
     otherwise: Probe | None = None
+    lists: dict[RowClass, str] = {}
     derived: bool = False
 
 

@@ -67,10 +67,24 @@ def online(conversion: Conversion, source: Source, parent: Parent) -> Probe:
         value=raw,
         joins=(parent.join,) if parent.join else (),
         before=before,
+        lists=_lists(conversion, raw, found) if not before else {},
         uses=(change.column,),
         effects={change.column: _converted(conversion, raw, policies)},
         moved=tuple(name for name, policy in policies.items() if policy == "quarantine-rows"),
     )
+
+
+def _lists(conversion: Conversion, raw: str, found: str) -> dict[RowClass, str]:
+    """Return short conditions of the classes; like the expression they never cast what cannot be cast."""
+    valid, value = conversion.is_valid(raw, read_only=True), conversion.safe_cast(raw, read_only=True)
+    text = f" AND {conversion.trimmed(raw)} <> ''" if conversion.from_text else ""
+    return {
+        "null": f"{raw} IS NULL",
+        "empty": f"{conversion.trimmed(raw)} = ''",
+        "malformed": f"NOT {valid}{text}",
+        "orphan": f"{valid} AND NOT ({found})",
+        "normalised": f'{raw}::text COLLATE "C" <> ({value})::text AND {found}',
+    }
 
 
 def _classes(conversion: Conversion) -> list[DirtyClass]:
@@ -169,6 +183,10 @@ def _by_reading(conversion: Conversion, source: Source, alias: str, readable: st
             " ELSE 'clean' END"
         ),
         value=raw,
+        lists={
+            "empty": f"NOT {readable} AND {conversion.trimmed(raw)} = ''",
+            "malformed": f"NOT {readable} AND {conversion.trimmed(raw)} <> ''",
+        },
         alias=alias,
         uses=(conversion.change.column,),
         effects={
