@@ -9,16 +9,20 @@ import click
 from truing.cli.options import Invocation, common
 
 if TYPE_CHECKING:
-    from truing.report.document import Cell
+    from truing.report.document import Cell, Document
     from truing.revisions.record import RecordedRevision
 
 
 @click.command("upgrade")
 @click.option("--to", "revision", default="heads", show_default=True, metavar="REV", help="Where to, as in Alembic.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print the steps with their locks; run nothing.")
+@click.option("--no-audit", is_flag=True, help="Do not read the tables first.")
 @common
-def command(invocation: Invocation, revision: str, only_plan: bool) -> int:
+def command(invocation: Invocation, revision: str, only_plan: bool, no_audit: bool) -> int:
     """Bring the database to the newest revision while the application keeps writing.
+
+    First an audit reads every table concerned: where rows would make a revision fail, nothing is begun. Then the
+    revisions run, and the catalog is asked whether it shows what they ask for.
 
     Ctrl-C stops between two batches; the same command goes on where it was.
 
@@ -42,12 +46,36 @@ def command(invocation: Invocation, revision: str, only_plan: bool) -> int:
     recorded = record(found, [each.revision for each in waiting])
     if only_plan:
         return _plan(invocation, recorded)
+    if not no_audit:
+        refused = _refused(invocation, recorded)
+        if refused is not None:
+            return invocation.answer(refused)
     facts = migrate(invocation, "upgrade", revision)
     places: dict[str, Cell] = {
         "before": ", ".join(before) or "(base)",
         "after": ", ".join(heads(invocation)) or "(base)",
     }
     return _verified(invocation, recorded, places | facts)
+
+
+def _refused(invocation: Invocation, recorded: tuple[RecordedRevision, ...]) -> Document | None:
+    """Audit the rows, and return what it says when a revision would fail because of them."""
+    from truing.audit.run import audit
+    from truing.cli.database import connect_reading, project
+    from truing.finding import Severity
+    from truing.online.status import status
+    from truing.report.audit import audit_document
+
+    with connect_reading(project(invocation).url()) as connection:
+        if status(connection):
+            # A run goes on: the rows are half way between two states, and the run's own looks know how.
+            return None
+        invocation.say("Reading the rows before anything is changed (--no-audit leaves that out) ...")
+        result = audit(connection, recorded)
+    if all(finding.severity is not Severity.ERROR for finding in result.findings):
+        return None
+    invocation.say("Nothing was changed: a revision would fail.")
+    return audit_document(result)
 
 
 def _plan(invocation: Invocation, recorded: tuple[RecordedRevision, ...]) -> int:
@@ -75,7 +103,8 @@ def _plan(invocation: Invocation, recorded: tuple[RecordedRevision, ...]) -> int
         }
         for each in previews
     )
-    columns = tuple(Column(key, key) for key in keys if any(row[key] for row in rows))
+    # Programs get the line; a person finds it in the revision, and has the width for what is done.
+    columns = tuple(Column(key, key) for key in keys if key != "line" and any(row[key] for row in rows))
     plans = [each.plan for each in previews if each.plan is not None]
     unread = [each.problem for each in recorded if each.problem is not None]
     return invocation.answer(
