@@ -51,6 +51,9 @@ class Config(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
         forbidden_tables: tables that must not be referenced; see :mod:`truing.lint.patterns`.
         unmanaged: tables of other people, which are theirs to change: kept out of autogenerate, and references
             between them are nobody's business here.
+        tenant_column: the column that says whose a row is, in every table that has it; None for a database without
+            tenants.
+        application_role: the role that the application connects as; None to leave its privileges alone.
         search_path: the schemas that an unqualified name stands for where no database can be asked.
         select: rules that are used.
         ignore: rules that are not used.
@@ -65,6 +68,8 @@ class Config(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     metadata: tuple[str, ...] = ()
     forbidden_tables: tuple[str, ...] = ("users", "auth.users")
     unmanaged: tuple[str, ...] = ("auth.*",)
+    tenant_column: str | None = None
+    application_role: str | None = None
     search_path: tuple[str, ...] = ("public",)
     select: tuple[str, ...] = ("ALL",)
     ignore: tuple[str, ...] = ()

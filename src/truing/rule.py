@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import msgspec
 
 from truing.errors import ConfigurationError, UsageError
-from truing.finding import Finding, Severity
+from truing.finding import Evidence, Finding, Location, Severity
 
 ENTRY_POINT_GROUP: Final = "truing.rules"
 """Third parties put a module, a package or a rule of their own in this group."""
@@ -30,7 +30,27 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 Subject = TypeVar("Subject")
-Emitted: TypeAlias = Iterable["Finding | str"]
+Emitted: TypeAlias = Iterable["Finding | Problem | str"]
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What a rule has seen, where its message alone does not say enough.
+
+    Attributes:
+        message: what happens, to whom.
+        remedy: what to do instead, ready to paste.
+        subject: what it is about; what the rule looked at where empty.
+        severity: how much it matters; the rule's own where None.
+        location: where it comes from; that of what the rule looked at where None.
+        evidence: what was seen.
+    """
+
+    message: str
+    remedy: str = ""
+    subject: str = ""
+    severity: Severity | None = None
+    location: Location | None = None
+    evidence: tuple[Evidence, ...] = ()
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -82,6 +102,31 @@ class Rule(msgspec.Struct, frozen=True, eq=False):
     def applies_to(self, subject: object) -> bool:
         """Tell whether the rule looks at this subject."""
         return isinstance(subject, self.on)
+
+    def finding(
+        self, emitted: Finding | Problem | str, *, subject: str, location: Location | None = None, revision: str = ""
+    ) -> Finding:
+        """Complete what the rule yielded.
+
+        Args:
+            emitted: what it yielded.
+            subject: what it looked at.
+            location: where that comes from.
+            revision: the Alembic revision that it belongs to.
+        """
+        if isinstance(emitted, Finding):
+            return emitted
+        problem = Problem(emitted) if isinstance(emitted, str) else emitted
+        return Finding(
+            rule=self.name,
+            severity=problem.severity or self.severity,
+            subject=problem.subject or subject,
+            message=problem.message,
+            location=problem.location or location,
+            evidence=problem.evidence,
+            remedy=problem.remedy,
+            revision=revision,
+        )
 
     @property
     def source(self) -> str:

@@ -13,7 +13,8 @@ from truing.config import Config
 from truing.errors import ConfigurationError, ProjectError
 from truing.lint.context import make_context
 from truing.lint.engine import lint
-from truing.lint.references.models import load_metadata, model_references
+from truing.lint.references.models import model_references
+from truing.revisions.models import load_metadata
 
 
 def findings(metadata, **config):

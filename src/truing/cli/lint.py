@@ -32,6 +32,7 @@ def command(invocation: Invocation, only: tuple[str, ...], select: tuple[str, ..
       truing lint --database-url postgresql://localhost/app --output-format concise
       truing rule forbidden-table-reference
     """
+    from truing.cli.rules import every_rule
     from truing.lint.context import make_context
     from truing.lint.engine import lint
     from truing.report.document import document
@@ -62,7 +63,7 @@ def command(invocation: Invocation, only: tuple[str, ...], select: tuple[str, ..
     if "revisions" in places:
         facts.append(_revisions(invocation))
         looked.append("revisions")
-    findings = lint(facts, context, everything=set(looked) == set(PLACES))
+    findings = lint(facts, context, known=every_rule(), everything=set(looked) == set(PLACES))
     return invocation.answer(
         document("lint", findings=findings, facts={"looked at": ", ".join(looked)}, fail_on=invocation.fail_on)
     )
@@ -85,7 +86,8 @@ def _database(invocation: Invocation, *, required: bool) -> str | None:
 
 def _models(invocation: Invocation) -> list[Facts]:
     from truing.cli.database import project
-    from truing.lint.references.models import load_metadata, model_references
+    from truing.lint.references.models import model_references
+    from truing.revisions.models import load_metadata
 
     names = invocation.config.metadata
     if names:

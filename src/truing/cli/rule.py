@@ -21,12 +21,12 @@ def command(invocation: Invocation, name: str | None) -> int:
       truing rule forbidden-table-reference
       truing rule TR101
     """
-    from truing.lint.engine import registry
+    from truing.cli.rules import every_rule
     from truing.report.console import console
     from truing.report.document import Column, Table, document
     from truing.report.rule_page import render_page
 
-    rules = registry()
+    rules = every_rule()
     if name is not None:
         render_page(rules.find(name), console())
         return 0

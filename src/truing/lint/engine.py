@@ -48,7 +48,9 @@ def lint(
     known = registry() if known is None else known
     config = context.config
     selection = Selection.of(known, config.select, config.ignore, source=config.file)
-    active = [each for name, each in known.items() if name in selection]
+    # Rules about other things than facts are another slice's: it judges the suppressions of its own findings.
+    active = [each for name, each in known.items() if name in selection and issubclass(each.on, Fact)]
+    selection = Selection(frozenset(each.name for each in active))
     gathered = list(sources)
     ledger = _Ledger([each for facts in gathered for each in facts.suppressors], config.allow)
     found = list(_run((fact for facts in gathered for fact in facts.facts), active, context, ledger))
@@ -62,20 +64,9 @@ def _run(facts: Iterable[Fact], active: list[Rule], context: Context, ledger: _L
             if not each.applies_to(fact):
                 continue
             for emitted in each.check(fact, context):
-                finding = emitted if isinstance(emitted, Finding) else _finding(each, fact, emitted)
+                finding = each.finding(emitted, subject=fact.subject, location=fact.location, revision=fact.revision)
                 if not ledger.allows(finding, fact):
                     yield finding
-
-
-def _finding(of: Rule, fact: Fact, message: str) -> Finding:
-    return Finding(
-        rule=of.name,
-        severity=of.severity,
-        subject=fact.subject,
-        message=message,
-        location=fact.location,
-        revision=fact.revision,
-    )
 
 
 class _Ledger:

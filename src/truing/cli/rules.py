@@ -1,0 +1,21 @@
+"""All rules there are, of every slice: what ``select``, ``ignore`` and ``truing rule`` may name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from truing.rule import Registry
+
+
+def every_rule() -> Registry:
+    """Gather the rules of all slices and of installed packages.
+
+    Raises:
+        ConfigurationError: an installed package brings rules that cannot be loaded.
+    """
+    from truing.lint.engine import registry as lint_rules
+    from truing.orm.engine import registry as orm_rules
+    from truing.rule import Registry
+
+    return Registry([*lint_rules().values(), *orm_rules().values()])

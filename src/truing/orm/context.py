@@ -1,0 +1,310 @@
+"""What do rules about mappers know beside their subject? The models and the database, matched to each other.
+
+MetaData, mappers, a snapshot and what it leaves out go in; a :class:`Context` with every subject comes out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Column as ModelColumn
+from sqlalchemy import MetaData
+from sqlalchemy import Table as ModelTable
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Mapper, RelationshipProperty
+
+from truing.catalog.model import Constraint, Snapshot, UserType
+from truing.catalog.usage import Usage
+from truing.config import Config
+from truing.names import QualifiedName
+from truing.orm.live import is_not_null
+from truing.orm.sources import Sources
+from truing.orm.subjects import (
+    LiveForeignKey,
+    MappedClass,
+    MappedColumn,
+    MappedRelationship,
+    MappedTable,
+    Models,
+    Pairs,
+    Subject,
+    attribute,
+)
+
+
+class Context:
+    """Everything that a run is about.
+
+    Attributes:
+        config: the configuration.
+        snapshot: the database.
+        usage: what the snapshot leaves out.
+        sources: where the models are written.
+        tables: the tables of the models.
+        mappers: the mapped classes, parents first.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        snapshot: Snapshot,
+        usage: Usage,
+        metadatas: Iterable[MetaData],
+        mappers: Iterable[Mapper[Any]],
+    ) -> None:
+        """Match models and database.
+
+        Args:
+            config: the configuration.
+            snapshot: the database.
+            usage: what the snapshot leaves out.
+            metadatas: the models' tables.
+            mappers: the classes mapped to them, configured (:func:`truing.revisions.models.mappers_of`).
+        """
+        self.config, self.snapshot, self.usage = config, snapshot, usage
+        self.sources = Sources()
+        self.mappers = tuple(mappers)
+        tables = {table: None for metadata in metadatas for table in metadata.tables.values()}
+        tables |= {table: None for mapper in self.mappers for table in mapper.tables if isinstance(table, ModelTable)}
+        self._relationships_raw = [each for mapper in self.mappers for each in _own_relationships(mapper)]
+        owners, secondaries = self._owners(), self._secondaries()
+        self.tables: Mapping[ModelTable, MappedTable] = {
+            table: self._table(table, owners[table], secondaries[table]) for table in tables
+        }
+
+    @cached_property
+    def by_name(self) -> Mapping[QualifiedName, MappedTable]:
+        """The tables of the models, by where they are in the database."""
+        return {each.name: each for each in self.tables.values()}
+
+    @cached_property
+    def types(self) -> Mapping[str, UserType]:
+        """Enums, domains and so on, by how ``format_type`` prints them."""
+        return {each.name.sql: each for each in self.snapshot.types}
+
+    @cached_property
+    def columns(self) -> Mapping[MappedTable, tuple[MappedColumn, ...]]:
+        """The columns of each table that is there."""
+        return {table: tuple(self._columns(table)) for table in self.tables.values()}
+
+    @cached_property
+    def relationships(self) -> tuple[MappedRelationship, ...]:
+        """The relationships that the unit of work acts on."""
+        return tuple(map(self._relationship, self._relationships_raw))
+
+    @cached_property
+    def foreign_keys(self) -> tuple[LiveForeignKey, ...]:
+        """The foreign keys that the database has on mapped tables; those of partitions are their parent's."""
+        return tuple(
+            self._foreign_key(table, key)
+            for table in self.tables.values()
+            if table.live
+            for key in table.live.foreign_keys
+            if not key.inherited
+        )
+
+    @cached_property
+    def classes(self) -> tuple[MappedClass, ...]:
+        """The mapped classes with a table that is there."""
+        return tuple(
+            MappedClass(
+                label=mapper.class_.__name__,
+                place=self.sources.of(mapper.class_),
+                mapper=mapper,
+                owner=self.tables[mapper.local_table],
+            )
+            for mapper in self.mappers
+            if isinstance(mapper.local_table, ModelTable) and self.tables[mapper.local_table].exists
+        )
+
+    def subjects(self) -> Iterator[Subject]:
+        """Give every subject, tables that are missing included (of those nothing else is said)."""
+        yield from self.tables.values()
+        for table, columns in self.columns.items():
+            if table.exists:
+                yield from columns
+        yield from self.classes
+        yield from self.relationships
+        yield from self.foreign_keys
+        yield Models(label="the models")
+
+    def name_of(self, table: ModelTable) -> QualifiedName:
+        """Find a table of the models in the database: in its schema, or along the search path."""
+        name = str(table.name)
+        if table.schema is not None:
+            return QualifiedName(str(table.schema), name)
+        path = self.usage.search_path or ("public",)
+        places = (QualifiedName(schema, name) for schema in path)
+        return next((place for place in places if place in self.usage.relations), QualifiedName(path[0], name))
+
+    def type_of(self, printed: str) -> str:
+        """Return the type under a domain, or the type itself."""
+        found = self.types.get(printed)
+        return self.type_of(found.base) if found and found.kind == "domain" and found.base else printed
+
+    def _owners(self) -> Mapping[Any, list[Mapper[Any]]]:
+        owners: defaultdict[Any, list[Mapper[Any]]] = defaultdict(list)
+        for mapper in self.mappers:
+            owners[mapper.local_table].append(mapper)
+        return owners
+
+    def _secondaries(self) -> Mapping[Any, list[RelationshipProperty[Any]]]:
+        found: defaultdict[Any, list[RelationshipProperty[Any]]] = defaultdict(list)
+        for each in self._relationships_raw:
+            if each.secondary is not None:
+                found[each.secondary].append(each)
+        return found
+
+    def _table(
+        self, table: ModelTable, mappers: list[Mapper[Any]], secondary_of: list[RelationshipProperty[Any]]
+    ) -> MappedTable:
+        name = self.name_of(table)
+        classes: list[type] = [each.class_ for each in mappers] or [each.parent.class_ for each in secondary_of]
+        return MappedTable(
+            label=name.sql,
+            place=self.sources.of(classes[0] if classes else None),
+            table=table,
+            name=name,
+            live=self.snapshot.table(name),
+            view=self.snapshot.view(name),
+            exists=name in self.usage.relations,
+            writable=self.usage.relations.get(name, False),
+            mappers=tuple(mappers),
+            secondary_of=tuple(secondary_of),
+        )
+
+    def _columns(self, table: MappedTable) -> Iterator[MappedColumn]:
+        relation = table.live or table.view
+        live = {each.name: each for each in relation.columns} if relation else {}
+        for column in table.table.columns:
+            mapper = next((each for each in table.mappers if attribute(each, column)), None)
+            key = (attribute(mapper, column) if mapper else None) or str(column.name)
+            yield MappedColumn(
+                label=f"{mapper.class_.__name__}.{key}" if mapper else f"{table.label}.{column.name}",
+                place=self.sources.of(mapper.class_, key) if mapper else table.place,
+                owner=table,
+                column=column,
+                live=live.get(str(column.name)),
+                mapper=mapper,
+                key=key,
+            )
+
+    def _relationship(self, relationship: RelationshipProperty[Any]) -> MappedRelationship:
+        pairs = _pairs(relationship.synchronize_pairs)
+        referring, referenced = self._one_table(pairs, 1), self._one_table(pairs, 0)
+        twins = (
+            each
+            for each in self._relationships_raw
+            if each is not relationship
+            and each.parent is relationship.parent
+            and each.direction is relationship.direction
+            and _same(each.synchronize_pairs or (), pairs)
+        )
+        class_ = relationship.parent.class_
+        return MappedRelationship(
+            label=f"{class_.__name__}.{relationship.key}",
+            place=self.sources.of(class_, relationship.key),
+            relationship=relationship,
+            pairs=pairs,
+            secondary_pairs=_pairs(relationship.secondary_synchronize_pairs),
+            key=self.key_of(pairs),
+            referring=referring,
+            referenced=referenced,
+            twins=tuple(twins),
+        )
+
+    def key_of(self, pairs: Pairs) -> Constraint | None:
+        """Find the foreign key that the database has over all these columns."""
+        referring, referenced = self._one_table(pairs, 1), self._one_table(pairs, 0)
+        if referring is None or referenced is None or referring.live is None:
+            return None
+        wanted = {(str(to.name), str(by.name)) for to, by in pairs}
+        fitting = (
+            key
+            for key in referring.live.foreign_keys
+            if key.references == referenced.name
+            and wanted <= set(zip(key.referenced_columns, key.columns, strict=True))
+            and not key.inherited
+        )
+        # The one over just these columns says most about them.
+        return min(fitting, key=lambda key: len(key.columns), default=None)
+
+    def can_have_key(self, pairs: Pairs) -> bool:
+        """Tell whether the database could have a foreign key over these columns."""
+        sides = [self._one_table(pairs, 1), self._one_table(pairs, 0)]
+        return all(each and each.live and each.live.kind != "foreign-table" for each in sides)
+
+    def refuses_null(self, relationship: MappedRelationship) -> bool:
+        """Tell whether the children's foreign key cannot be set to NULL: by the database, or as part of their key."""
+        live = relationship.referring.live if relationship.referring else None
+        if live is None:
+            return False
+        keyed = any(by.primary_key for _, by in relationship.pairs)
+        return keyed or any(is_not_null(self.types, live, column) for column in relationship.live_columns())
+
+    def database_deletes_all(self, relationship: MappedRelationship) -> bool:
+        """Tell whether deleting a parent in the database deletes all that the session would.
+
+        That is rows of every table of the children, and what their own cascades take along.
+        """
+        child = relationship.relationship.mapper
+        base = child.base_mapper.local_table
+        if relationship.referring is None or relationship.referring.table is not base:
+            return False
+        joined = [each for each in child.self_and_descendants if each.local_table is not base and not each.concrete]
+        if not all(self._goes_with_parent(each) for each in joined):
+            return False
+        own = [each for each in self.relationships if each.relationship.parent.base_mapper is child.base_mapper]
+        return all(
+            (each.key is not None and each.key.on_delete == "CASCADE") or each is relationship
+            for each in own
+            if each.deletes and each.is_one_to_many
+        ) and not any(each.is_many_to_many and not self._cascades(each.pairs) for each in own)
+
+    def _goes_with_parent(self, mapper: Mapper[Any]) -> bool:
+        table = self.tables.get(mapper.local_table)  # type: ignore[call-overload]
+        keys = table.live.foreign_keys if table and table.live else ()
+        primary = {str(each.name) for each in mapper.local_table.primary_key}
+        return any(set(key.columns) == primary and key.on_delete == "CASCADE" for key in keys)
+
+    def _cascades(self, pairs: Pairs) -> bool:
+        key = self.key_of(pairs)
+        return key is not None and key.on_delete == "CASCADE"
+
+    def _one_table(self, pairs: Pairs, side: int) -> MappedTable | None:
+        tables = {pair[side].table for pair in pairs}
+        return self.tables.get(tables.pop()) if len(tables) == 1 else None
+
+    def _foreign_key(self, table: MappedTable, key: Constraint) -> LiveForeignKey:
+        column = next((each for each in self.columns[table] if each.column.name == key.columns[0]), None)
+        return LiveForeignKey(
+            label=f"{table.label}.{key.name}",
+            place=(column.place if column else None) or table.place,
+            owner=table,
+            key=key,
+            parent=self.by_name.get(key.references) if key.references else None,
+            relationships=tuple(each for each in self.relationships if each.key is key and each.referring is table),
+        )
+
+
+def _own_relationships(mapper: Mapper[Any]) -> Iterator[RelationshipProperty[Any]]:
+    for each in mapper.relationships:
+        if each.parent is mapper and not each.viewonly:
+            try:
+                each.synchronize_pairs  # noqa: B018 - reading it is what may fail
+            except (AttributeError, SQLAlchemyError):  # pragma: no cover - a relationship that was never configured
+                continue
+            yield each
+
+
+def _pairs(found: Iterable[tuple[object, object]] | None) -> Pairs:
+    """Take the pairs of a relationship; none where they are more than columns of tables."""
+    pairs = [(to, by) for to, by in found or () if isinstance(to, ModelColumn) and isinstance(by, ModelColumn)]
+    return tuple(pairs) if len(pairs) == len(list(found or ())) else ()
+
+
+def _same(one: Iterable[Any], other: Iterable[Any]) -> bool:
+    return {tuple(map(id, pair)) for pair in one} == {tuple(map(id, pair)) for pair in other}

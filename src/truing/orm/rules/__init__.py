@@ -1,0 +1,1 @@
+"""The rules about mappers: one file each, found by themselves."""

@@ -1,0 +1,73 @@
+"""TR306: a parent whose delete always fails once it has children."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from truing.finding import Severity
+from truing.orm.context import Context
+from truing.orm.subjects import (
+    MappedRelationship,
+)
+from truing.rule import Problem, rule
+
+
+@rule("TR306", "undeletable-parent", on=MappedRelationship, severity=Severity.WARNING, since="0.1")
+def undeletable_parent(subject: MappedRelationship, context: Context) -> Iterator[Problem]:
+    """Find parents that can never be deleted through the ORM.
+
+    ## What it does
+    Finds one-to-many relationships without a delete cascade over a NOT NULL foreign key that has no `ON DELETE` action.
+
+    ## Why is this bad?
+    Deleting a parent that has children always fails: SQLAlchemy sets the children's key to NULL, which the column
+    refuses, so the error speaks of a NULL that nobody wrote. If the delete shall be refused, say so
+    (`passive_deletes="all"`), and the database's error names the foreign key.
+
+    ## Example
+    ```python
+    class Customer(Base):
+        __tablename__ = "customers"
+
+        id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+        orders: Mapped[list["Order"]] = relationship(back_populates="customer")
+
+
+    class Order(Base):
+        __tablename__ = "orders"
+
+        id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+        customer_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("customers.id"), index=True)
+        customer: Mapped[Customer] = relationship(back_populates="orders")
+    ```
+    Use instead:
+    ```python
+    class Customer(Base):
+        __tablename__ = "customers"
+
+        id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+        orders: Mapped[list["Order"]] = relationship(back_populates="customer", passive_deletes="all")
+
+
+    class Order(Base):
+        __tablename__ = "orders"
+
+        id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+        customer_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("customers.id", ondelete="RESTRICT"), index=True)
+        customer: Mapped[Customer] = relationship(back_populates="orders")
+    ```
+    """
+    key = subject.key
+    if not subject.is_one_to_many or key is None or key.on_delete not in ("NO ACTION", "RESTRICT"):
+        return
+    if subject.deletes or subject.passive or any("delete" in twin.cascade for twin in subject.twins):
+        return
+    if not context.refuses_null(subject):
+        return
+    name = subject.relationship.key
+    yield Problem(
+        f"deleting a {subject.parent} that has {name} always fails: SQLAlchemy sets {subject.written} to NULL, which is"
+        " NOT NULL.",
+        remedy=f'to refuse it: {name} = relationship(..., passive_deletes="all")\n'
+        f'to delete them too: {name} = relationship(..., cascade="all, delete-orphan")',
+    )

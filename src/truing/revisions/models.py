@@ -1,0 +1,110 @@
+"""Which models are there? ``module:attribute`` or the project's ``env.py`` in; MetaData objects and their mappers out.
+
+Loading other people's modules runs them: whatever they raise becomes one clear error, and what SQLAlchemy warns of
+meanwhile is collected, since that is said once in a process and never again.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import MetaData, Table
+from sqlalchemy.exc import SADeprecationWarning, SAWarning
+from sqlalchemy.orm import Mapper
+from sqlalchemy.orm.mapper import _all_registries
+
+from truing.errors import ConfigurationError, ProjectError
+from truing.revisions.failure import failure
+
+
+def load_metadata(name: str, folder: Path) -> MetaData:
+    """Import models.
+
+    Args:
+        name: ``module:attribute``, a MetaData or a declarative base; dots in the attribute are followed.
+        folder: where modules are looked for first.
+
+    Raises:
+        ConfigurationError: there is no such module or attribute, or it is no MetaData.
+    """
+    module, _, attribute = name.partition(":")
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    try:
+        found: Any = import_module(module)
+        for part in filter(None, attribute.split(".")):
+            found = getattr(found, part)
+    except Exception as error:
+        raise ConfigurationError(
+            f"metadata = {name!r} cannot be loaded: {type(error).__name__}: {error}",
+            hint="Write module:attribute, for example app.models:Base.",
+        ) from error
+    found = getattr(found, "metadata", found)
+    if not isinstance(found, MetaData):
+        raise ConfigurationError(
+            f"metadata = {name!r} is neither a MetaData nor a declarative base.",
+            hint="Write module:attribute, for example app.models:Base.",
+        )
+    return found
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Collect what SQLAlchemy warns of, instead of printing or raising it.
+
+    Yields:
+        The texts, each once, in order; filled when the block ends.
+    """
+    texts: list[str] = []
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always", SAWarning)
+        warnings.simplefilter("ignore", SADeprecationWarning)
+        yield texts
+    for each in seen:
+        if issubclass(each.category, SAWarning):
+            texts.append(str(each.message))
+        else:
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    texts[:] = dict.fromkeys(texts)
+
+
+def mappers_of(metadatas: Iterable[MetaData]) -> tuple[Mapper[Any], ...]:
+    """Find the mappers whose tables are in these MetaData, configured, parents before children.
+
+    Args:
+        metadatas: as ``env.py`` has them in ``target_metadata``.
+
+    Raises:
+        ProjectError: the mappers cannot be configured.
+    """
+    wanted = {id(each) for each in metadatas}
+    found: list[Mapper[Any]] = []
+    # SQLAlchemy has no public way from a MetaData to the mappers that use it. One registry may hold mappers of several
+    # MetaData (abstract bases with one of their own), hence the look at each mapper's own tables.
+    for registry in list(_all_registries()):
+        mine = [each for each in registry.mappers if any(_belongs(table, wanted) for table in each.tables)]
+        if not mine:
+            continue
+        try:
+            registry.configure(cascade=True)
+        except Exception as error:
+            raise ProjectError(
+                f"The models cannot be configured: {failure(error).sentence}",
+                hint="The application fails in the same way at its first query.",
+            ) from error
+        found += mine
+    return tuple(sorted(found, key=_depth))
+
+
+def _belongs(table: object, wanted: set[int]) -> bool:
+    return isinstance(table, Table) and id(table.metadata) in wanted
+
+
+def _depth(mapper: Mapper[Any]) -> tuple[int, str, str]:
+    return len(list(mapper.iterate_to_root())), mapper.class_.__module__, mapper.class_.__qualname__
