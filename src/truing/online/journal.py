@@ -21,9 +21,11 @@ from truing.plan import Plan
 
 SCHEMA: Final = "_truing"
 
-_TABLES: Final = """
+_SCHEMA: Final = """
 CREATE SCHEMA IF NOT EXISTS _truing;
 COMMENT ON SCHEMA _truing IS 'Journal and quarantine of truing. Not part of the application.';
+"""
+_TABLES: Final = """
 CREATE TABLE IF NOT EXISTS _truing.op (
   op_id text PRIMARY KEY, title text NOT NULL, rel text NOT NULL,
   spec_hash text NOT NULL, spec jsonb NOT NULL, plan jsonb NOT NULL, record jsonb NOT NULL DEFAULT '{}',
@@ -97,10 +99,13 @@ def ensure(connection: psycopg.Connection[Any]) -> None:
     """
     if connection.execute("SELECT to_regclass('_truing.made_parent')::text").fetchone() != (None,):
         return
+    # An administrator may have made it for a role that may not: IF NOT EXISTS asks for the privilege all the same.
+    missing = connection.execute(f"SELECT to_regnamespace({literal(SCHEMA)}) IS NULL").fetchone() == (True,)
     try:
         # Two runners may come at once; the loser waits here instead of failing on a duplicate key of pg_namespace.
         connection.execute(
-            f"BEGIN; SELECT pg_advisory_xact_lock(hashtextextended({literal(SCHEMA)}, 0)); {_TABLES} COMMIT"
+            f"BEGIN; SELECT pg_advisory_xact_lock(hashtextextended({literal(SCHEMA)}, 0));"
+            f" {_SCHEMA if missing else ''} {_TABLES} COMMIT"
         )
     except psycopg.errors.InsufficientPrivilege as error:
         connection.execute("ROLLBACK")

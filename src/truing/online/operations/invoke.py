@@ -52,6 +52,7 @@ def carry_out(
 
     Raises:
         UnsupportedChangeError: Alembic runs offline (``--sql``).
+        OnlineError: env.py holds a transaction around the migrations.
     """
     context = operations.migration_context
     record = context.opts.get("truing_record")
@@ -66,14 +67,31 @@ def carry_out(
     bind = operations.get_bind()
     connect = context.opts.get("truing_connect") or connector(bind)
     settings = context.opts.get("truing_settings") or current_settings.get()
+    refuse_outer_transaction(operations)
     with context.autocommit_block():
         if _holds_locks(connect, bind):
-            raise OnlineError(
-                "env.py runs the migrations in a transaction of its own, whose locks would block this operation",
-                hint="Let Alembic manage the transaction: `with context.begin_transaction(): context.run_migrations()`"
-                " without an outer connection.begin().",
-            )
+            raise _outer_transaction()
         return Runner(connect, settings).run(op_id, change, planner)
+
+
+def refuse_outer_transaction(operations: Operations) -> None:
+    """Refuse to run inside a transaction that Alembic did not begin and so cannot commit.
+
+    Raises:
+        OnlineError: env.py holds a transaction around the migrations.
+    """
+    # Alembic's autocommit_block() would stop at an assertion.
+    context = operations.migration_context
+    if operations.get_bind().in_transaction() and getattr(context, "_transaction", context) is None:
+        raise _outer_transaction()
+
+
+def _outer_transaction() -> OnlineError:
+    return OnlineError(
+        "env.py runs the migrations in a transaction of its own, whose locks would block this operation",
+        hint="Let Alembic manage the transaction: `with context.begin_transaction(): context.run_migrations()` without"
+        " an outer connection.begin(). What env.py executes before context.configure() begins one too: commit it.",
+    )
 
 
 def _holds_locks(connect: Connect, bind: SqlalchemyConnection) -> bool:

@@ -18,7 +18,7 @@ from truing.errors import InterruptedRunError, UsageError
 from truing.locks import LockMode, TableLock
 from truing.names import literal
 from truing.online import locking
-from truing.online.operations.invoke import connector, qualified
+from truing.online.operations.invoke import connector, qualified, refuse_outer_transaction
 from truing.online.run import stop_requested
 from truing.online.session import open_session
 from truing.online.settings import OnlineSettings
@@ -67,6 +67,7 @@ def _execute(operations: Operations, op: ExecuteOnlineOp) -> None:
         for statement in op.statements:
             operations.execute(statement)
         return
+    refuse_outer_transaction(operations)
     locks = (TableLock(qualified(operations, op.table, op.schema), op.lock),)
     bind = operations.get_bind()
     path = bind.exec_driver_sql("SELECT current_setting('search_path')").scalar()
