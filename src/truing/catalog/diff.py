@@ -1,7 +1,7 @@
 """In what do two databases differ? Two snapshots go in, differences that a person can read come out.
 
 Objects are matched by their names (functions by their arguments as well). What is implied is said once: a table that is
-missing takes its columns with it, a constraint its index, an identity its sequence. A constraint or index of the same
+missing takes its columns with it, a constraint its index, an identity its sequence. An object of the same
 definition under another name is renamed, not lost. Column positions, who granted a privilege, and names of NOT NULL
 constraints (which only PostgreSQL 18 has) do not count.
 """
@@ -9,8 +9,7 @@ constraints (which only PostgreSQL 18 has) do not count.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
-from collections.abc import Sequence as Listing
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +37,7 @@ from truing.catalog.model import (
     UserType,
     View,
 )
+from truing.catalog.renames import definition, printed_name, renamed, under_one_name
 from truing.names import QualifiedName, ident
 
 _WORD: Final[dict[type[CatalogValue], str]] = {
@@ -148,12 +148,12 @@ class _Comparison:
             yield from self.value(ours[key], theirs[key], parent)
         gone = [value for key, value in ours.items() if key not in theirs]
         new = [value for key, value in theirs.items() if key not in ours]
-        for one, other in _renamed(gone, new):
+        for one, other in renamed(gone, new):
             gone.remove(one)
             new.remove(other)
             if not (isinstance(one, Index) and one.constraint):
                 yield self._renaming(one, other, parent)
-            yield from self.value(one, other, parent)
+            yield from self.value(*under_one_name(one, other), parent)
         yield from (self._existence(value, parent, gone=True) for value in gone if not _implied(value, self._b))
         yield from (self._existence(value, parent, gone=False) for value in new if not _implied(value, self._a))
 
@@ -161,16 +161,17 @@ class _Comparison:
         """Compare two objects field by field."""
         word, name = _word(a), min(_title(a, parent), _title(b, parent))
         passed_over = _PASSED_OVER | _PASSED_OVER_OF.get(type(a), frozenset())
-        if _definition(a) != _definition(b):
+        if definition(a) != definition(b):
             passed_over |= _BY_DEFINITION.get(type(a), frozenset())
         for field in a.__struct_fields__:
             if field in passed_over or field in self._ignore:
                 continue
             before, after = getattr(a, field), getattr(b, field)
             if field == "definition":
-                before, after = _definition(a), _definition(b)
+                before, after = definition(a), definition(b)
             if _holds_objects(before) or _holds_objects(after):
-                yield from self.family(before, after, a)
+                # Of a renamed parent, one name stands for both, whichever side comes first.
+                yield from self.family(before, after, min(a, b, key=printed_name))
             elif before != after:
                 yield Difference(word, name, field.replace("_", " "), *_both(before, after))
         yield from self._privileges(a, b, word, name)
@@ -232,43 +233,6 @@ def _key(value: Any) -> Hashable:
     if isinstance(value, DatabaseObject):
         return value.kind, value.name
     return value.table if isinstance(value, PublishedTable) else value.name
-
-
-def _nameless(value: CatalogValue) -> Hashable | None:
-    """What a renamed object keeps, where renaming is looked for."""
-    if isinstance(value, Constraint):
-        return value.kind, value.definition
-    return _definition(value) if isinstance(value, Index) else None
-
-
-def _definition(value: CatalogValue) -> str | None:
-    """The definition, without the name where it is an index that may have been renamed."""
-    definition: str | None = getattr(value, "definition", None)
-    if isinstance(value, Index) and definition is not None:
-        return definition.replace(f"INDEX {ident(value.name)} ON", "INDEX ON", 1)
-    return definition
-
-
-def _renamed(gone: Listing[CatalogValue], new: Listing[CatalogValue]) -> list[tuple[CatalogValue, CatalogValue]]:
-    """Pair objects that only differ in their name; twins are paired in the order of their names."""
-    ours, theirs = (_by(_nameless, values) for values in (gone, new))
-    return [
-        pair
-        for what in ours.keys() & theirs.keys()
-        if what is not None
-        for pair in zip(*(sorted(side[what], key=_name) for side in (ours, theirs)), strict=False)
-    ]
-
-
-def _by(key: Callable[[CatalogValue], Hashable], values: Iterable[CatalogValue]) -> dict[Hashable, list[CatalogValue]]:
-    groups: defaultdict[Hashable, list[CatalogValue]] = defaultdict(list)
-    for value in values:
-        groups[key(value)].append(value)
-    return groups
-
-
-def _name(value: Any) -> Any:
-    return value.name
 
 
 def _implied(value: CatalogValue, other: Snapshot) -> bool:
