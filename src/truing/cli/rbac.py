@@ -66,6 +66,7 @@ def adopt_command(invocation: Invocation, schema: str, compare: bool, scratch_ur
     """
     from truing.cli.database import url_of
     from truing.rbac.adopt import adopt
+    from truing.rbac.script import MIGRATIONS
     from truing.report.document import document
 
     with _open(url_of(invocation)) as live:
@@ -75,7 +76,8 @@ def adopt_command(invocation: Invocation, schema: str, compare: bool, scratch_ur
         with _scratch(scratch_url, major) as empty, _open(empty) as scratch:
             adoption = adopt(live, scratch, schema=schema, stamp=not compare)
     if adoption.stamped:
-        summary, steps = "The database is adopted: it carries the legacy baseline's revision.", ("truing audit",)
+        summary = "The database is adopted: it carries the legacy baseline's revision."
+        steps = (f"truing audit -c {MIGRATIONS / 'alembic.ini'}",)
     else:
         summary = "The database fits; nothing was stamped." if adoption.fits else "The database does not fit."
         steps = ("the same without --compare",) if adoption.fits else ("bring it to the baseline, then adopt it",)

@@ -41,15 +41,17 @@ def command(invocation: Invocation, everything: bool) -> int:
         }
         for each in operations
     )
-    # A column that says nothing only makes the others narrow.
-    columns = tuple(Column(key, key) for key in keys if any(row[key] for row in rows))
-    running = sum(each.state != "done" for each in operations)
-    stopped = any(each.state == "stopped" for each in operations)
+    # A column that says nothing only makes the others narrow; an error is a sentence, and stands below.
+    columns = tuple(Column(key, key) for key in keys if key != "last error" and any(row[key] for row in rows))
+    note = "\n".join(f"{each.title}: {each.last_error}" for each in operations if each.last_error)
+    running = sum(each.state == "running" for each in operations)
+    stopped = sum(each.state == "stopped" for each in operations)
+    counts = [f"{number} {state}" for number, state in ((running, "under way"), (stopped, "stopped")) if number]
     return invocation.answer(
         document(
             "status",
-            tables=[Table("operations", "Online operations", columns, rows)] if rows else [],
-            summary=f"{running} under way." if running else "No online operation is under way.",
+            tables=[Table("operations", "Online operations", columns, rows, note)] if rows else [],
+            summary=f"{', '.join(counts)}." if counts else "No online operation is under way.",
             next_steps=("truing upgrade goes on where it stopped",) if stopped else (),
         )
     )

@@ -36,7 +36,7 @@ def render_full(document: Document, console: Console) -> None:
     for table in document.tables:
         _print(console, _table(table, console.width))
         if table.note:
-            _print(console, Text(clean(table.note), "dim"))
+            _print(console, Text(clean(table.note, multiline=True), "dim"))
         console.print()
     for plan in document.plans:
         _plan(plan, console)
