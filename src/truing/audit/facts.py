@@ -12,7 +12,7 @@ from truing.audit.layers import Base
 from truing.audit.pending import Found
 from truing.catalog.model import Table
 from truing.catalog.read import read_table
-from truing.errors import UnsupportedChangeError
+from truing.errors import CatalogError, UnsupportedChangeError
 from truing.names import QualifiedName, ident
 from truing.online.facts import row_key
 from truing.online.session import server_version
@@ -82,7 +82,11 @@ def current_schema(connection: psycopg.Connection[Any]) -> str:
 
 
 def _find(connection: psycopg.Connection[Any], name: QualifiedName) -> Found | None:
-    table = read_table(connection, name)
+    try:
+        table = read_table(connection, name)
+    except CatalogError as error:
+        # Somebody's DDL holds an exclusive lock on this table; the others can be looked at all the same.
+        return Found(Table(name=name), Base(name, ()), error.message, error.advice)
     if table is None:
         return None
     parameters = {"schema": name.schema, "name": name.name}

@@ -133,7 +133,8 @@ class _Auditor:
         walk.follow(self._revisions)
         sizes = self._sizes()
         tables = self._tables(walk, sizes)
-        standing = self._blockers([table.table for table in tables if table.rows is not None])
+        there = {table.here.table.name for table in walk.schema.known() if table.found is not None}
+        standing = self._blockers([table.table for table in tables if table.table in there])
         said = [*self._problems, *findings.of_blockers(standing)]
         said += [finding for table in tables for finding in findings.of_table(table)]
         return Audit(
