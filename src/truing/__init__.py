@@ -13,11 +13,13 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Finding": "truing.finding",
     "Plan": "truing.plan",
+    "SchemaChangedError": "truing.online.application",
     "Severity": "truing.finding",
     "TransitionalUUID": "truing.online.application",
     "TruingError": "truing.errors",
     "include_object": "truing.alembic_plugin",
     "make_retryable": "truing.online.application",
+    "retry_on_schema_change": "truing.online.application",
 }
 
 __all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604 - the names are strings, resolved by __getattr__
