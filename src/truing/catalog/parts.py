@@ -90,7 +90,7 @@ class Constraint(CatalogValue, frozen=True):
         name: its name.
         kind: what it is.
         definition: ``pg_get_constraintdef``.
-        columns: its columns, in the order of the key; sorted by position for a CHECK.
+        columns: its columns, in the order of the key; sorted by name for a CHECK.
         expression: the condition of a CHECK, without the word CHECK.
         validated: False for NOT VALID.
         enforced: False for NOT ENFORCED (PostgreSQL 18).

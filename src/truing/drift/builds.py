@@ -16,12 +16,13 @@ from truing.catalog.read import read_snapshot
 from truing.drift.exchange import Reply, Request, ask
 from truing.drift.workshop import Workshop
 from truing.errors import ProjectError, RevisionError
-from truing.names import ident, literal
+from truing.names import derived, ident, literal
 from truing.revisions.project import Project
 from truing.server import ScratchDatabase
 
 _ATTEMPTS: Final = 12
 _NO_ROLE: Final = re.compile(r'role "((?:[^"]|"")+)" does not exist')
+_ROLE_THERE: Final = re.compile(r'role "((?:[^"]|"")+)" already exists')
 _NO_SCHEMA: Final = re.compile(r'schema "((?:[^"]|"")+)" does not exist')
 _BUILT_IN: Final = frozenset({"plpgsql"})
 
@@ -90,19 +91,17 @@ def roles_of(snapshot: Snapshot) -> set[str]:
 def build_migrations(
     workshop: Workshop,
     project: Project,
-    revision: str = "heads",
+    revisions: tuple[str, ...] = ("heads",),
     *,
     around: Around | None = None,
-    template: tuple[ScratchDatabase, Built] | None = None,
 ) -> tuple[ScratchDatabase, Built]:
     """Run the migrations on a scratch database.
 
     Args:
         workshop: where.
         project: the Alembic project.
-        revision: how far.
+        revisions: how far; several where there are several heads.
         around: of the live database.
-        template: where the migrations were run up to an earlier revision: only the rest is run on a copy.
 
     Returns:
         The database, and what it is.
@@ -113,17 +112,17 @@ def build_migrations(
     """
     around = around or Around()
     _make_roles(around, workshop)
-    helped: tuple[str, ...] = () if template is None else template[1].helped
+    helped: tuple[str, ...] = ()
     roles: set[str] = set()
     for _ in range(_ATTEMPTS):
-        database = workshop.prepared(() if template else helped, template[0] if template else None)
+        database = workshop.prepared(helped)
         reply = ask(
             Request(
                 task="migrations",
                 server=workshop.server(database),
                 project=msgspec.structs.replace(project, database_url=None),
                 folder=project.root,
-                revision=revision,
+                revisions=revisions,
                 search_path=around.path,
             )
         )
@@ -131,13 +130,10 @@ def build_migrations(
             _verify(workshop, database, reply, project)
             return database, Built(snapshot=_read(workshop, database), reply=reply, helped=helped)
         workshop.scratch.drop(database)
-        role = _NO_ROLE.search(reply.error)
-        if role is not None and role[1] not in roles:
-            roles.add(role[1])
-            _make_roles(Around(roles=(role[1],)), workshop)
+        if _roles_settled(reply.error, workshop, roles):
             continue
         cure = _cure(reply, around, helped)
-        if not cure or template is not None:
+        if not cure:
             break
         helped = (*helped, *cure)
     raise RevisionError(
@@ -244,6 +240,21 @@ def _make_roles(around: Around, workshop: Workshop) -> None:
         for (name,) in rows:
             connection.execute(f"CREATE ROLE {ident(name)} NOLOGIN".encode())
     workshop.scratch.drop(database)
+
+
+def _roles_settled(error: str, workshop: Workshop, done: set[str]) -> bool:
+    """Make a role that the migrations miss; put one aside that an earlier build has made. Each is tried once."""
+    missing, there = _NO_ROLE.search(error), _ROLE_THERE.search(error)
+    if missing is not None and missing[1] not in done:
+        done.add(missing[1])
+        _make_roles(Around(roles=(missing[1],)), workshop)
+        return True
+    if there is not None and f"{there[1]} again" not in done:
+        done.add(f"{there[1]} again")
+        aside = derived(f"{there[1]} {len(done)}", "role")
+        workshop.scratch.drop(workshop.prepared((f"ALTER ROLE {ident(there[1])} RENAME TO {ident(aside)}",)))
+        return True
+    return False
 
 
 def _cure(reply: Reply, around: Around, helped: tuple[str, ...]) -> tuple[str, ...]:

@@ -49,6 +49,8 @@ def _reply(request: Request) -> Reply:
         guard.install(request.server, request.search_path)
     if request.task == "migrations":
         return _migrations(request)
+    if request.task == "options":
+        return _options(request)
     from truing.drift import create, filters  # noqa: PLC0415 - models are not needed to run migrations
 
     if request.task == "hidden":
@@ -77,8 +79,8 @@ def _migrations(request: Request) -> Reply:
     with project.at_root():
         script = project.script(config)
         known = tuple(each.revision for each in script.walk_revisions())
-        if known:
-            command.upgrade(config, request.revision)
+        for revision in request.revisions if known else ():
+            command.upgrade(config, revision)
     options = seen[0] if seen else {}
     return Reply(
         version_table=options.get("version_table") or "alembic_version",
@@ -87,6 +89,14 @@ def _migrations(request: Request) -> Reply:
         revisions=known,
         files=own_files(),
     )
+
+
+def _options(request: Request) -> Reply:
+    if request.project is None:
+        return Reply()
+    options = request.project.context_options()
+    table = options.get("version_table") or "alembic_version"
+    return Reply(version_table=table, version_schema=options.get("version_table_schema"))
 
 
 def own_files() -> tuple[str, ...]:

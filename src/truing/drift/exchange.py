@@ -54,24 +54,24 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a child is asked.
 
     Attributes:
-        task: build the models, run the migrations, or ask what ``env.py`` hides.
-        server: the scratch database; None for the last of them.
+        task: build the models, run the migrations, ask what ``env.py`` hides or configures.
+        server: the scratch database; None for the last two.
         project: the Alembic project, where there is one.
         metadata: the models as ``module:attribute``; empty for the ``target_metadata`` of ``env.py``.
         folder: where modules are looked for.
-        revision: how far the migrations go.
+        revisions: how far the migrations go: these, one after the other.
         search_path: of the connections; empty for the server's own.
         fallback: statements that may help where ``create_all`` fails: functions and types that only migrations make.
         candidates: what to ask about.
         default_schema: the schema that Alembic knows as None.
     """
 
-    task: Literal["models", "migrations", "hidden"]
+    task: Literal["models", "migrations", "hidden", "options"]
     server: Server | None = None
     project: Project | None = None
     metadata: tuple[str, ...] = ()
     folder: str = ""
-    revision: str = "heads"
+    revisions: tuple[str, ...] = ("heads",)
     search_path: str = ""
     fallback: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()

@@ -9,7 +9,10 @@ SELECT
     END AS kind,
     pg_get_constraintdef(con.oid) AS definition,
     (
-        SELECT coalesce(json_agg(a.attname ORDER BY CASE WHEN con.contype = 'c' THEN k.number ELSE k.place END), '[]')
+        SELECT coalesce(json_agg(
+            -- Of a CHECK the server notes them by position, which says nothing.
+            a.attname ORDER BY CASE WHEN con.contype = 'c' THEN a.attname::text END COLLATE "C", k.place
+        ), '[]')
         FROM unnest(con.conkey) WITH ORDINALITY AS k (number, place)
         JOIN pg_attribute AS a ON a.attrelid = con.conrelid AND a.attnum = k.number
     ) AS columns,

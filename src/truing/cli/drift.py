@@ -1,0 +1,151 @@
+"""``truing drift``: models, migrations and the live database, object by object."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from truing.cli.options import Invocation, common
+
+if TYPE_CHECKING:
+    from truing.drift.run import Outcome
+    from truing.drift.snapshots import Taken
+    from truing.report.document import Document
+    from truing.revisions.project import Project
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("drift")
+@click.option(
+    "--models",
+    is_flag=False,
+    flag_value="",
+    metavar="[MODULE:ATTRIBUTE]",
+    help="Compare the models: those of env.py, or these.",
+)
+@click.option("--migrations", is_flag=True, help="Compare what the migrations build.")
+@click.option(
+    "--live", is_flag=False, flag_value="", metavar="[URL]", help="Compare the live database: --database-url, or this."
+)
+@click.option(
+    "--snapshot", type=_FILE, metavar="FILE", help="Compare a file of `truing snapshot` as the live database."
+)
+@click.option("--scratch-url", metavar="URL", help="A server to build on; else a private one is started.")
+@click.option("--no-cache", is_flag=True, help="Build models and migrations anew.")
+@click.option("--no-fixes", is_flag=True, help="Do not write and try what would bring them together.")
+@common
+def command(
+    invocation: Invocation,
+    models: str | None,
+    migrations: bool,
+    live: str | None,
+    snapshot: Path | None,
+    scratch_url: str | None,
+    no_cache: bool,
+    no_fixes: bool,
+) -> int:
+    """Compare models, migrations and the live database, and say who disagrees about what.
+
+    Models and migrations are built on a private server and read back from it; the live database is only read. Without
+    --models, --migrations, --live and --snapshot everything is compared that there is.
+
+    \b
+    Examples:
+      truing drift
+      truing drift --models --migrations
+      truing drift --migrations --live postgresql://localhost/app
+      truing drift --snapshot production.json --output-format json
+    """
+    from truing.drift.run import Options, run
+    from truing.errors import UsageError
+
+    if live is not None and snapshot is not None:
+        raise UsageError("--live and --snapshot both name the live side.", hint="Give one of them.")
+    everything = models is None and not migrations and live is None and snapshot is None
+    project = _project(invocation, required=migrations or everything or not (models or invocation.config.metadata))
+    options = Options(
+        models=models is not None or everything or (not migrations),
+        migrations=migrations or everything or (models is None),
+        metadata=(models,) if models else invocation.config.metadata,
+        folder=str(Path.cwd() if models else invocation.config.folder),
+        unmanaged=invocation.config.unmanaged,
+        scratch_url=scratch_url,
+        cache=not no_cache,
+        fixes=not no_fixes,
+    )
+    taken = _taken(invocation, project, live, snapshot, everything=everything)
+    return invocation.answer(_document(invocation, run(project, options, taken)))
+
+
+def _project(invocation: Invocation, *, required: bool) -> Project | None:
+    from truing.cli.database import project
+    from truing.errors import ProjectError
+
+    try:
+        return project(invocation)
+    except ProjectError:
+        if required:
+            raise
+        return None
+
+
+def _taken(
+    invocation: Invocation, project: Project | None, live: str | None, snapshot: Path | None, *, everything: bool
+) -> Taken | None:
+    """Read the live side, if there is one."""
+    from truing.drift.snapshots import read
+
+    if snapshot is not None:
+        return read(snapshot)
+    if live is None and not everything:
+        return None
+    url = live or invocation.database_url or (project.configured_url() if project is not None else None)
+    if url is None:
+        if live is None:
+            invocation.say("The live database is not compared: nobody names it.")
+            return None
+        url = invocation.require_database_url()
+    return take_live(invocation, project, url)
+
+
+def take_live(invocation: Invocation, project: Project | None, url: str) -> Taken:
+    """Read a live database, with the revisions it is stamped with."""
+    from truing.cli.database import connect_reading
+    from truing.drift.exchange import Request, ask
+    from truing.drift.live import take
+
+    with connect_reading(url) as connection:
+        taken = take(connection)
+        if taken.revisions is None and project is not None:
+            # Perhaps env.py gives the table another name; asking it takes a second, so it is not asked first.
+            reply = ask(Request(task="options", project=project, folder=project.root))
+            if reply.error:
+                invocation.say(f"Alembic's table is taken to be alembic_version: {reply.error}")
+            elif (reply.version_table, reply.version_schema) != ("alembic_version", None):
+                taken = take(connection, reply.version_table, reply.version_schema)
+    return taken
+
+
+def _document(invocation: Invocation, outcome: Outcome) -> Document:
+    from truing.report.document import Column, Table, document
+
+    rows: tuple[dict[str, str | int | float | bool | None], ...] = tuple(
+        {"reason": reason, "count": len(names), "names": ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")}  # noqa: PLR2004
+        for reason, names in outcome.left_out.items()
+    )
+    table = Table(
+        "left-out",
+        "Not compared",
+        (Column("reason", "why"), Column("count", "how many"), Column("names", "which")),
+        rows,
+    )
+    return document(
+        "drift",
+        findings=outcome.findings,
+        tables=(table,) if rows else (),
+        facts=dict(outcome.facts),
+        fail_on=invocation.fail_on,
+    )

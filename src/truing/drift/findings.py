@@ -1,0 +1,170 @@
+"""How is drift said to a person? A :class:`Drift` goes in, a finding with what each side says comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from truing.drift.exchange import Refusal
+from truing.drift.model import Aspect, Drift, LeftOut, Tier, Verdict
+from truing.finding import Evidence, Finding, Severity
+
+RULES: Final = {
+    Verdict.MIGRATION_MISSING: "migration-missing",
+    Verdict.LIVE_EDITED: "live-edited-by-hand",
+    Verdict.MIGRATION_WRONG: "migration-wrong",
+    Verdict.CONFLICT: "conflicting-definitions",
+    Verdict.PENDING: "pending-migration",
+    Verdict.HIDDEN: "hidden-from-autogenerate",
+}
+
+_SPEAKERS: Final = {"models": "the models", "migrations": "the migrations", "live": "the live database"}
+_ADVICE: Final = {
+    Verdict.MIGRATION_MISSING: "Write the revision (alembic revision --autogenerate is a start), then compare again.",
+    Verdict.LIVE_EDITED: "Undo it on the live database, or write the revision that makes it official.",
+    Verdict.MIGRATION_WRONG: "Write a revision that brings the migrations to what models and live database have.",
+    Verdict.CONFLICT: "Decide what is right, then change the models and write a revision for the rest.",
+    Verdict.PENDING: "Nothing is wrong: truing upgrade (or alembic upgrade head) brings it.",
+    Verdict.HIDDEN: "",
+}
+
+
+def finding(drift: Drift) -> Finding:
+    """Say one drift."""
+    evidence = []
+    for aspect in drift.aspects:
+        label = aspect.attribute or "definition"
+        sides = {"models": aspect.models, "migrations": aspect.migrations, "live": aspect.live}
+        told = {side: text for side, text in sides.items() if side in drift.sides}
+        evidence += [Evidence(f"{label}, {side}", _said(text, aspect)) for side, text in told.items()]
+    return Finding(
+        rule=RULES[drift.verdict],
+        severity=drift.severity,
+        subject=f"{drift.kind} {drift.name}",
+        message=f"{_sentence(drift)} [{drift.tier.value}]",
+        location=drift.location,
+        evidence=tuple(evidence),
+        remedy=drift.remedy or _ADVICE[drift.verdict],
+        revision=drift.revision,
+    )
+
+
+def _said(text: str | None, aspect: Aspect) -> str:
+    return text if text is not None else "(none)" if aspect.attribute else "(not there)"
+
+
+def _sentence(drift: Drift) -> str:
+    what = f"{drift.kind} {drift.name}"
+    first = drift.aspects[0]
+    if drift.verdict is Verdict.HIDDEN:
+        return f"{what} is kept out of autogenerate by env.py, and the sides differ in it."
+    if not first.attribute:
+        return _existence(drift, what, first)
+    attributes = ", ".join(aspect.attribute for aspect in drift.aspects)
+    if "name" in {aspect.attribute for aspect in drift.aspects}:
+        return f"{what} is renamed: {_names(drift)}."
+    if drift.tier is Tier.EQUIVALENT:
+        return f"{what} is written in other words that mean the same ({attributes})."
+    opening = {
+        Verdict.MIGRATION_MISSING: "The models have changed and no revision says so",
+        Verdict.LIVE_EDITED: "The live database is not what its revisions build",
+        Verdict.MIGRATION_WRONG: "Models and live database agree, and the migrations build something else",
+        Verdict.CONFLICT: "The sides contradict each other",
+        Verdict.PENDING: "A revision that is not applied yet changes it",
+        Verdict.HIDDEN: "",
+    }
+    return f"{opening[drift.verdict]}: {what} differs in {attributes}."
+
+
+def _existence(drift: Drift, what: str, first: Aspect) -> str:
+    sides = {"models": first.models, "migrations": first.migrations, "live": first.live}
+    have = [_SPEAKERS[side] for side in drift.sides if sides[side] is not None]
+    lack = [_SPEAKERS[side] for side in drift.sides if sides[side] is None]
+    if drift.verdict is Verdict.PENDING:
+        return f"{what} {'comes' if sides['migrations'] is not None else 'goes'} with a revision not applied yet."
+    return f"{what} is in {' and '.join(have) or 'nothing'}, not in {' and '.join(lack) or 'nothing'}."
+
+
+def _names(drift: Drift) -> str:
+    names = next(aspect for aspect in drift.aspects if aspect.attribute == "name")
+    said = {"models": names.models, "migrations": names.migrations, "live": names.live}
+    return ", ".join(f"{said[side]} in {_SPEAKERS[side]}" for side in drift.sides if said[side] is not None)
+
+
+def refusals(refused: Iterable[Refusal]) -> Iterable[Finding]:
+    """Say what PostgreSQL refuses of the models."""
+    for each in refused:
+        yield Finding(
+            rule="model-not-creatable",
+            severity=Severity.ERROR,
+            subject=each.statement[:120],
+            message=f"PostgreSQL refuses what the models ask for: {each.message}",
+            evidence=(Evidence("statement", each.statement),),
+            remedy="Correct the model; everything else was compared without it.",
+        )
+
+
+def helped(statements: Iterable[str]) -> Iterable[Finding]:
+    """Say what the migrations take for granted: a new database would not have it."""
+    for each in statements:
+        yield Finding(
+            rule="migrations-need-help",
+            severity=Severity.WARNING,
+            subject=each,
+            message="The migrations need this and no revision makes it, so they fail on an empty database.",
+            remedy=f'op.execute("{each.replace(chr(34), chr(92) + chr(34))}")',
+        )
+
+
+def unread(catalogs: Mapping[str, int]) -> Iterable[Finding]:
+    """Say what nobody looked at."""
+    for catalog, count in catalogs.items():
+        yield Finding(
+            rule="not-compared",
+            severity=Severity.WARNING,
+            subject=catalog,
+            message=f"The live database has {count} object(s) in {catalog} that truing does not read, nor compare.",
+        )
+
+
+def revisions(applied: tuple[str, ...] | None, heads: tuple[str, ...], known: tuple[str, ...]) -> Iterable[Finding]:
+    """Say what is odd about the revisions themselves.
+
+    Args:
+        applied: what the live database is stamped with; None where it has no table for it.
+        heads: the newest revisions of the project.
+        known: all of them.
+    """
+    if len(heads) > 1:
+        yield Finding(
+            rule="several-heads",
+            severity=Severity.WARNING,
+            subject=", ".join(heads),
+            message=f"The project has {len(heads)} heads, so `alembic upgrade head` refuses to choose.",
+            remedy="alembic merge heads",
+        )
+    if applied is None or (not applied and known):
+        yield Finding(
+            rule="unstamped-database",
+            severity=Severity.ERROR,
+            subject="alembic_version",
+            message="The live database is at no revision; it is compared with the newest one.",
+            remedy="alembic stamp REVISION, once it is what that revision builds",
+        )
+    for revision in applied or ():
+        if revision not in known:
+            yield Finding(
+                rule="unknown-revision",
+                severity=Severity.ERROR,
+                subject=revision,
+                message=f"The live database is at revision {revision}, which this project does not have.",
+                remedy="Is it another project's database, or was the revision's file deleted or renamed?",
+            )
+
+
+def left_out(values: Iterable[LeftOut]) -> dict[str, list[str]]:
+    """Group what was not compared: reason -> names."""
+    groups: dict[str, list[str]] = {}
+    for each in sorted(set(values)):
+        groups.setdefault(each.reason, []).append(each.name)
+    return groups

@@ -1,0 +1,265 @@
+"""Do they agree? A project, and what is to be compared, go in; drift, findings and what was left out come out.
+
+Builds come from the cache where nothing has changed, so that an unchanged project costs one look at the live database.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import psycopg
+
+from truing.catalog.model import Snapshot
+from truing.drift import cache as caching
+from truing.drift import findings as say
+from truing.drift.builds import Around, Built, around, build_migrations, build_models, default_schema, models_need
+from truing.drift.cache import Cache
+from truing.drift.compare import Compared, Sides, compare_sides, importance, spoken_as
+from truing.drift.equivalent import Judge
+from truing.drift.exchange import Reply
+from truing.drift.hiding import hide
+from truing.drift.model import Drift, LeftOut
+from truing.drift.scope import managed, version_tables
+from truing.drift.snapshots import Taken
+from truing.drift.workshop import Workshop
+from truing.errors import UsageError
+from truing.finding import Finding
+from truing.revisions.project import Project
+from truing.server import ScratchDatabase
+
+_RUNNER: Final = "postgres"
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What to compare, and how.
+
+    Attributes:
+        models: compare the models.
+        migrations: compare what the migrations build.
+        metadata: the models as ``module:attribute``; empty for those of ``env.py``.
+        folder: where modules are looked for.
+        unmanaged: patterns of other people's tables.
+        scratch_url: a server to build on, instead of a private one.
+        cache: look for earlier builds, and keep these.
+        fixes: write and try what would bring the sides together.
+    """
+
+    models: bool = True
+    migrations: bool = True
+    metadata: tuple[str, ...] = ()
+    folder: str = ""
+    unmanaged: tuple[str, ...] = ()
+    scratch_url: str | None = None
+    cache: bool = True
+    fixes: bool = True
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a comparison.
+
+    Attributes:
+        drifts: where the sides disagree, the worst first; hidden ones apart.
+        hidden: where they disagree too, but ``env.py`` keeps it out.
+        findings: all there is to say, drift included.
+        left_out: what was not compared: reason -> names.
+        facts: what was compared, and where.
+    """
+
+    drifts: tuple[Drift, ...]
+    hidden: tuple[Drift, ...]
+    findings: tuple[Finding, ...]
+    left_out: dict[str, list[str]]
+    facts: dict[str, str | int | float]
+
+
+def run(project: Project | None, options: Options, live: Taken | None = None) -> Outcome:
+    """Compare.
+
+    Args:
+        project: the Alembic project; None where only named models meet a live database.
+        options: what to compare, and how.
+        live: the live database, or a snapshot of it.
+
+    Raises:
+        UsageError: fewer than two sides are asked for.
+        ProjectError: the project or the models cannot be loaded.
+        RevisionError: the migrations do not run.
+        ServerError: there is no server to build on.
+    """
+    asked = [options.models, options.migrations, live is not None]
+    if sum(asked) < 2:  # noqa: PLR2004 - one alone agrees with itself
+        raise UsageError(
+            "There is only one side, so there is nothing to compare.",
+            hint="Choose two of --models, --migrations and --live URL (or --snapshot FILE).",
+        )
+    major = live.snapshot.version.major if live is not None else None
+    with Workshop(major=major, scratch_url=options.scratch_url) as workshop:
+        return _Run(project, options, live, workshop).outcome()
+
+
+class _Run:
+    """One comparison, step by step."""
+
+    def __init__(self, project: Project | None, options: Options, live: Taken | None, workshop: Workshop) -> None:
+        self._project, self._options, self._live, self._workshop = project, options, live, workshop
+        self._around = Around() if live is None else around(live.snapshot, live.search_path)
+        self._cache = Cache() if options.cache else None
+        self._databases: dict[str, ScratchDatabase] = {}
+        self._from_cache: list[str] = []
+
+    def outcome(self) -> Outcome:
+        started = time.monotonic()
+        live = self._live
+        head = self._migrations(("heads",)) if self._options.migrations else None
+        applied = self._applied(head) if head is not None and live is not None else None
+        models = self._models(head.snapshot if head is not None else None) if self._options.models else None
+        sides, left = self._sides(models, head, applied)
+        compared = self._compared(sides)
+        hidden, drifts = self._hidden(compared.drifts, models)
+        drifts = self._placed(drifts, models)
+        found = self._findings(drifts, models, head)
+        out = say.left_out(left)
+        if compared.left_to_migrations:
+            out |= {
+                f"left to the migrations: {kind}": list(names) for kind, names in compared.left_to_migrations.items()
+            }
+        if hidden:
+            out["hidden by include_object"] = [f"{each.kind} {each.name}" for each in hidden]
+        facts: dict[str, str | int | float] = {
+            "compared": ", ".join(sides.names),
+            "server": f"PostgreSQL {self._workshop.version} (scratch)",
+            "from the cache": ", ".join(self._from_cache) or "nothing",
+            "seconds": round(time.monotonic() - started, 2),
+        }
+        return Outcome(drifts=drifts, hidden=hidden, findings=found, left_out=out, facts=facts)
+
+    # -- building
+
+    def _migrations(self, revisions: tuple[str, ...]) -> Built:
+        project = self._project
+        if project is None:
+            raise UsageError("Migrations need an Alembic project.", hint="Name it: -c path/to/alembic.ini")
+        name = "migrations" if revisions == ("heads",) else "migrations at live"
+        parts = ("migrations", _unplaced(project), revisions, self._workshop.version, self._around)
+        return self._kept(
+            name, parts, lambda: build_migrations(self._workshop, project, revisions, around=self._around)
+        )
+
+    def _models(self, migrated: Snapshot | None) -> Built:
+        project, options = self._project, self._options
+        need = models_need(self._around, migrated)
+        functions = [each.definition for each in migrated.functions] if migrated is not None else []
+        version = self._workshop.version
+        parts = ("models", _unplaced(project), options.metadata, options.folder, version, self._around, need, functions)
+        return self._kept(
+            "models",
+            parts,
+            lambda: build_models(
+                self._workshop,
+                project,
+                options.metadata,
+                folder=options.folder,
+                around=self._around,
+                migrated=migrated,
+            ),
+        )
+
+    def _kept(self, name: str, parts: tuple[Any, ...], build: Callable[[], tuple[ScratchDatabase, Built]]) -> Built:
+        entry = caching.key(*parts) if self._cache is not None else ""
+        built = self._cache.get(entry) if self._cache is not None else None
+        if built is not None:
+            self._from_cache.append(name)
+            return built
+        self._databases[name], built = build()
+        if self._cache is not None:
+            self._cache.put(entry, built, self._project)
+        return built
+
+    def _applied(self, head: Built) -> Built | None:
+        """Build what the live database's revisions build, where these are not the newest."""
+        stamped = self._live.revisions if self._live is not None else None
+        known = set(head.reply.revisions)
+        if not stamped or not set(stamped) <= known or set(stamped) == set(head.reply.heads):
+            return None
+        return self._migrations(stamped)
+
+    # -- comparing
+
+    def _sides(self, models: Built | None, head: Built | None, applied: Built | None) -> tuple[Sides, list[LeftOut]]:
+        reply = next((each.reply for each in (head, models) if each is not None), Reply())
+        ours = version_tables(reply.version_table, reply.version_schema, self._around.search_path)
+        left: list[LeftOut] = []
+
+        def side(snapshot: Snapshot | None, *, built: bool = False) -> Snapshot | None:
+            if snapshot is None:
+                return None
+            kept, out = managed(snapshot, self._options.unmanaged, ours)
+            left.extend(out)
+            runner = self._live.runner if self._live is not None and self._live.runner else _RUNNER
+            return spoken_as(kept, _RUNNER, runner) if built else kept
+
+        sides = Sides(
+            models=side(models.snapshot if models else None),
+            head=side(head.snapshot if head else None, built=True),
+            applied=side(applied.snapshot if applied else None, built=True),
+            live=side(self._live.snapshot if self._live else None),
+        )
+        return sides, left
+
+    def _compared(self, sides: Sides) -> Compared:
+        judge = Judge(self._scratch_connection)
+        try:
+            return compare_sides(sides, judge)
+        finally:
+            judge.close()
+
+    def _scratch_connection(self) -> psycopg.Connection[Any]:
+        database = next(iter(self._databases.values()), None) or self._workshop.prepared(())
+        return psycopg.connect(database.libpq_url, autocommit=True)
+
+    def _hidden(self, drifts: tuple[Drift, ...], models: Built | None) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
+        if models is None or not models.reply.filters or not drifts:
+            return (), drifts
+        snapshots = [models.snapshot, *([self._live.snapshot] if self._live else [])]
+        return hide(
+            drifts,
+            snapshots,
+            project=self._project,
+            metadata=self._options.metadata,
+            folder=self._options.folder,
+            default_schema=default_schema(self._around),
+        )
+
+    # -- saying
+
+    def _placed(self, drifts: tuple[Drift, ...], models: Built | None) -> tuple[Drift, ...]:
+        places = models.reply.places if models is not None else {}
+
+        def placed(drift: Drift) -> Drift:
+            table = drift.name.rpartition(" on ")[2]
+            location = places.get(drift.name) or places.get(table)
+            if location is None and drift.kind == "column":
+                location = places.get(drift.name.rpartition(".")[0])
+            return drift if location is None else msgspec.structs.replace(drift, location=location)
+
+        return tuple(sorted(map(placed, drifts), key=importance))
+
+    def _findings(self, drifts: tuple[Drift, ...], models: Built | None, head: Built | None) -> tuple[Finding, ...]:
+        found = [say.finding(drift) for drift in drifts]
+        if models is not None:
+            found += say.refusals(models.reply.refusals)
+        if head is not None:
+            found += say.helped(head.helped)
+            applied = self._live.revisions if self._live is not None else head.reply.heads
+            found += say.revisions(applied, head.reply.heads, head.reply.revisions)
+        if self._live is not None:
+            found += say.unread({each.catalog: each.count for each in self._live.snapshot.unread})
+        return tuple(found)
+
+
+def _unplaced(project: Project | None) -> Project | None:
+    """A project without the address of its database, which no build depends on."""
+    return None if project is None else msgspec.structs.replace(project, database_url=None)

@@ -1,0 +1,153 @@
+"""What of a snapshot is compared at all? What belongs to others is taken out here, counted and named.
+
+In: a snapshot, and the patterns of ``unmanaged``. Out: the snapshot without other people's tables and without what
+Alembic and truing keep for themselves, and the list of what was taken out. Also: which kinds of objects and which
+attributes models can speak of, so that their silence is not taken for a wish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+import msgspec
+
+from truing.catalog.diff import Difference
+from truing.catalog.model import CatalogValue, Snapshot
+from truing.catalog.read import OWN_SCHEMA
+from truing.drift.model import LeftOut
+from truing.names import QualifiedName
+
+_FAMILIES: Final = ("tables", "views", "sequences", "functions", "types")
+
+MODEL_KINDS: Final = frozenset({"table", "column", "constraint", "index"})
+"""What every set of models speaks of; of other kinds only models that have one do."""
+
+_NEVER_MODELS: Final = frozenset(
+    {"extension", "schema", "database", "database setting", "publication", "published table"}
+)
+_MIGRATIONS_OWN: Final = frozenset(
+    {"row security", "force row security", "replica identity", "storage", "compression", "statistics", "clustered"}
+    | {"target", "enabled", "triggers disabled"}
+)
+"""Attributes that SQLAlchemy has no word for: where no model sets one (by an event, say), it is the migrations' own."""
+
+
+def managed(
+    snapshot: Snapshot, unmanaged: Collection[str], version_tables: Collection[QualifiedName]
+) -> tuple[Snapshot, tuple[LeftOut, ...]]:
+    """Take out of a snapshot what is not ours to compare.
+
+    Args:
+        snapshot: of any side.
+        unmanaged: patterns ``schema.table`` with ``*`` and ``?``; one without a dot means any schema.
+        version_tables: Alembic's own tables.
+
+    Returns:
+        The rest, and what was taken out (Alembic's own tables without a word).
+    """
+    out: list[LeftOut] = []
+    kept: dict[str, tuple[Any, ...]] = {}
+    for family in _FAMILIES:
+        rest = []
+        for value in getattr(snapshot, family):
+            pattern = _match(value.name, unmanaged)
+            if pattern is not None:
+                out.append(LeftOut(f"unmanaged: {pattern}", str(value.name)))
+            elif value.name.schema != OWN_SCHEMA and (family != "tables" or value.name not in version_tables):
+                rest.append(value)
+        kept[family] = tuple(rest)
+    kept["schemas"] = tuple(
+        each for each in snapshot.schemas if _match(QualifiedName(each.name, "*"), unmanaged) is None
+    )
+    members = snapshot.left_out.extension_members
+    if members:
+        out.append(LeftOut("members of extensions", ", ".join(each.name for each in snapshot.extensions)))
+    return msgspec.structs.replace(snapshot, **kept), tuple(out)
+
+
+def _match(name: QualifiedName, patterns: Collection[str]) -> str | None:
+    for pattern in patterns:
+        schema, dot, table = pattern.rpartition(".")
+        if fnmatchcase(name.name, table) and (not dot or fnmatchcase(name.schema, schema)):
+            return pattern
+    return None
+
+
+def version_tables(name: str, schema: str | None, search_path: Collection[str]) -> frozenset[QualifiedName]:
+    """Say where Alembic may keep its table."""
+    return frozenset(QualifiedName(each, name) for each in ([schema] if schema else [*search_path, "public"]))
+
+
+def said_by_models(models: Snapshot) -> tuple[frozenset[str], frozenset[str]]:
+    """Find which kinds of objects and which of the migrations' own attributes these models speak of."""
+    kinds, attributes = set(MODEL_KINDS), set()
+    for value in _values(models):
+        word = getattr(value, "kind", "") if type(value).__name__ == "DatabaseObject" else _word(value)
+        if not (word == "sequence" and getattr(value, "owned_by", None) is not None):
+            kinds.add(word)
+        for field in value.__struct_fields__:
+            name = field.replace("_", " ")
+            if name in _MIGRATIONS_OWN and getattr(value, field) not in _silence(value, field):
+                attributes.add(name)
+    return frozenset(kinds - _NEVER_MODELS), frozenset(attributes)
+
+
+def _silence(value: CatalogValue, field: str) -> tuple[Any, ...]:
+    if field == "storage":
+        # The type's own storage is no choice of anybody's, and which one that is only the server knows.
+        return ("plain", "main", "extended", "external")
+    default = next(each.default for each in msgspec.structs.fields(value) if each.name == field)
+    return (default, (), None, False)
+
+
+def _word(value: CatalogValue) -> str:
+    word = {"Statistic": "statistics", "UserType": "type", "PublishedTable": "published table"}
+    return word.get(type(value).__name__, type(value).__name__.lower())
+
+
+def _values(value: CatalogValue) -> Iterator[CatalogValue]:
+    for field in value.__struct_fields__:
+        inner = getattr(value, field)
+        for item in inner if isinstance(inner, tuple) else ():
+            if isinstance(item, CatalogValue) and type(item).__name__ != "Grant":
+                yield item
+                yield from _values(item)
+
+
+def left_to_migrations(
+    difference: Difference, kinds: frozenset[str], attributes: frozenset[str], partitions: frozenset[str]
+) -> bool:
+    """Tell whether models cannot say what this difference (models first) is about.
+
+    Args:
+        difference: between the models and another side.
+        kinds: from :func:`said_by_models`.
+        attributes: likewise.
+        partitions: the names of the other side's partitions, which no model declares.
+    """
+    kind, attribute = difference.kind, difference.attribute
+    if attribute in _MIGRATIONS_OWN and attribute not in attributes:
+        return True
+    if kind == "table" and not attribute and difference.before is None and difference.name in partitions:
+        return True
+    if kind == "type" and not attribute and difference.before is None and difference.after != "enum":
+        return "type" not in kinds
+    if kind == "type":
+        return False
+    return kind not in kinds
+
+
+def folded(differences: Collection[Difference]) -> tuple[Difference, ...]:
+    """Say what is in a schema that only one side has with the schema, once."""
+    schemas = {(each.name, each.before is None) for each in differences if each.kind == "schema" and not each.attribute}
+
+    def within(one: Difference) -> bool:
+        return (
+            not one.attribute
+            and one.kind != "schema"
+            and any(one.name.startswith(f"{name}.") and (one.before is None) == new for name, new in schemas)
+        )
+
+    return tuple(each for each in differences if not within(each))

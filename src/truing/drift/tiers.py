@@ -1,0 +1,83 @@
+"""What does a difference do? The kind of the object and the attribute go in, a tier comes out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from truing.catalog.diff import Difference
+from truing.drift.model import Tier
+
+_EVERYWHERE: Final = {
+    "name": Tier.NAME,
+    "comment": Tier.COSMETIC,
+    "tablespace": Tier.COSMETIC,
+    "owner": Tier.SECURITY,
+    "inherited": Tier.COSMETIC,
+    "local": Tier.COSMETIC,
+    "dimensions": Tier.COSMETIC,
+}
+
+_OF: Final[dict[str, dict[str, Tier]]] = {
+    "table": {
+        "": Tier.BREAKS_WRITES,
+        "row security": Tier.SECURITY,
+        "force row security": Tier.SECURITY,
+        "options": Tier.PERFORMANCE,
+        "access method": Tier.PERFORMANCE,
+        "partition key": Tier.BREAKS_WRITES,
+        "partition bound": Tier.BREAKS_WRITES,
+        "kind": Tier.BREAKS_WRITES,
+        "parents": Tier.BREAKS_WRITES,
+    },
+    "column": {
+        "": Tier.BREAKS_WRITES,
+        "type": Tier.BREAKS_WRITES,
+        "not null": Tier.BREAKS_WRITES,
+        "identity": Tier.BREAKS_WRITES,
+        "generated": Tier.BREAKS_WRITES,
+        "storage": Tier.PERFORMANCE,
+        "compression": Tier.PERFORMANCE,
+        "statistics": Tier.PERFORMANCE,
+        "options": Tier.PERFORMANCE,
+    },
+    "index": {"replica identity": Tier.BEHAVIOUR},
+    "sequence": {"": Tier.BREAKS_WRITES},
+    "type": {
+        "": Tier.BREAKS_WRITES,
+        "labels": Tier.BREAKS_WRITES,
+        "base": Tier.BREAKS_WRITES,
+        "not null": Tier.BREAKS_WRITES,
+        "kind": Tier.BREAKS_WRITES,
+    },
+    "function": {"security definer": Tier.SECURITY},
+}
+
+_KIND: Final = {
+    "constraint": Tier.WEAKER_INTEGRITY,
+    "index": Tier.PERFORMANCE,
+    "statistics": Tier.PERFORMANCE,
+    "policy": Tier.SECURITY,
+    "default privileges": Tier.SECURITY,
+    "security label": Tier.SECURITY,
+    "user mapping": Tier.SECURITY,
+}
+
+
+def tier(difference: Difference) -> Tier:
+    """Say what a difference does, whichever side lacks what the other has."""
+    kind, attribute = difference.kind, difference.attribute
+    said = (difference.before or "", difference.after or "")
+    if attribute.startswith("privileges"):
+        return Tier.SECURITY
+    if attribute.startswith("not null constraint"):
+        return Tier.WEAKER_INTEGRITY
+    found = _EVERYWHERE.get(attribute) or _OF.get(kind, {}).get(attribute)
+    if found is not None:
+        return found
+    if kind == "column" and attribute == "default" and None in (difference.before, difference.after):
+        # Who counts on it writes rows without the column.
+        return Tier.BREAKS_WRITES
+    unique = any(text.startswith(("CREATE UNIQUE INDEX", "UNIQUE")) for text in said)
+    if kind == "index" and (unique or attribute in {"unique", "nulls not distinct"}):
+        return Tier.WEAKER_INTEGRITY
+    return _KIND.get(kind, Tier.BEHAVIOUR)
