@@ -15,7 +15,20 @@ import click
 import truing
 from truing.errors import ConnectionFailedError, InterruptedRunError, TruingError
 
-COMMANDS: Final = ("audit", "demo", "downgrade", "lint", "orm", "quarantine", "rbac", "rule", "status", "upgrade")
+COMMANDS: Final = (
+    "audit",
+    "demo",
+    "downgrade",
+    "drift",
+    "lint",
+    "orm",
+    "quarantine",
+    "rbac",
+    "rule",
+    "snapshot",
+    "status",
+    "upgrade",
+)
 """Each is a module of :mod:`truing.cli`; tests compare the two."""
 
 NO_ANSWER: Final = 2
