@@ -16,6 +16,7 @@ from sqlalchemy import Table as ModelTable
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper, RelationshipProperty
 
+from truing.catalog.model import Column as LiveColumn
 from truing.catalog.model import Constraint, Snapshot, UserType
 from truing.catalog.usage import Usage
 from truing.config import Config
@@ -231,6 +232,17 @@ class Context:
         )
         # The one over just these columns says most about them.
         return min(fitting, key=lambda key: len(key.columns), default=None)
+
+    def discriminator(self, subject: MappedClass) -> tuple[LiveColumn | None, ModelColumn[Any] | None]:
+        """Find the column that says which class a row of a hierarchy is, there and in the model.
+
+        Returns:
+            None twice on subclasses, and where it is an expression or the column of another table.
+        """
+        column, live = subject.mapper.polymorphic_on, subject.owner.live
+        if subject.mapper.inherits is not None or live is None or not isinstance(column, ModelColumn):
+            return None, None
+        return (live.column(str(column.name)), column) if column.table is subject.owner.table else (None, None)
 
     def can_have_key(self, pairs: Pairs) -> bool:
         """Tell whether the database could have a foreign key over these columns."""

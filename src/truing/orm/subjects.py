@@ -249,3 +249,9 @@ class MapperWarning(Subject, frozen=True, kw_only=True, eq=False, dict=True):
 
 class Models(Subject, frozen=True, kw_only=True, eq=False, dict=True):
     """All models at once."""
+
+
+def has_subclass_table(subject: MappedColumn) -> bool:
+    """Tell whether a column is one of a subclass that shares its parent's table, where rows of others leave it empty."""
+    mapper = subject.mapper
+    return mapper is not None and mapper.inherits is not None and mapper.inherits.local_table is mapper.local_table

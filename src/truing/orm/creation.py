@@ -1,0 +1,86 @@
+"""Could PostgreSQL make a table of a model? A table of the models in; what stands against it out. Nothing is executed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import Index, Table, UniqueConstraint
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.types import UUID, Boolean, Date, DateTime, Integer, Numeric, String, Uuid
+
+from truing.catalog.model import Snapshot
+
+# Types without a default operator class for GIN; the extension btree_gin brings those.
+_NO_GIN = (String, Integer, Numeric, Boolean, Date, DateTime, UUID, Uuid)
+
+
+def problems(table: Table, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Give the name of each thing that cannot be created (empty for the table), and why."""
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    try:
+        str(CreateTable(table).compile(dialect=dialect))
+    except (SQLAlchemyError, TypeError, ValueError, AttributeError) as error:
+        yield "", _one_line(error)
+        return
+    for index in sorted(table.indexes, key=lambda each: str(each.name)):
+        name = str(index.name or "an index without a name")
+        if index._ddl_if is not None:  # noqa: SLF001 - there is no public way to ask
+            continue
+        try:
+            str(CreateIndex(index).compile(dialect=dialect))
+        except (SQLAlchemyError, TypeError, ValueError, AttributeError) as error:
+            yield name, _one_line(error)
+            continue
+        if (refused := _without_operators(index, snapshot)) is not None:
+            yield name, f"{refused} has no operator class for GIN"
+    yield from _twice(table)
+    yield from _loose_keys(table)
+
+
+def _without_operators(index: Index, snapshot: Snapshot) -> str | None:
+    options = index.dialect_options["postgresql"]
+    if str(options["using"]).lower() != "gin" or any(each.name == "btree_gin" for each in snapshot.extensions):
+        return None
+    for column in index.columns:
+        if index.expressions and len(index.expressions) == 1 and index.expressions[0] is not column:
+            # An expression has a type of its own, such as tsvector.
+            continue
+        if isinstance(column.type, _NO_GIN) and not options["ops"]:
+            return f"{column.name} ({column.type})"
+    return None
+
+
+def _twice(table: Table) -> Iterator[tuple[str, str]]:
+    names = [str(index.name) for index in table.indexes if index.name]
+    names += [str(each.name) for each in table.constraints if isinstance(each, UniqueConstraint) and each.name]
+    others = {
+        str(index.name)
+        for other in table.metadata.tables.values()
+        if other is not table and other.schema == table.schema
+        for index in other.indexes
+        if index.name
+    }
+    for name in sorted(set(names)):
+        if names.count(name) > 1 or name in others:
+            yield name, "two indexes of one schema cannot have the same name"
+
+
+def _loose_keys(table: Table) -> Iterator[tuple[str, str]]:
+    for key in sorted(table.foreign_key_constraints, key=lambda each: str(each.name)):
+        try:
+            parent, targets = key.referred_table, {element.column.name for element in key.elements}
+        except SQLAlchemyError:
+            # A key to a table that the models do not have; PostgreSQL may know it.
+            continue
+        unique = [{column.name for column in parent.primary_key}]
+        unique += [{c.name for c in each.columns} for each in parent.constraints if isinstance(each, UniqueConstraint)]
+        unique += [{c.name for c in each.columns} for each in parent.indexes if each.unique]
+        if targets not in unique:
+            columns = ", ".join(sorted(map(str, targets)))
+            yield str(key.name or ", ".join(key.column_keys)), f"{parent.fullname} ({columns}) is not unique"
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

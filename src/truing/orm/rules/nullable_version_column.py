@@ -1,0 +1,60 @@
+"""TR345: a version counter that may be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from truing.finding import Severity
+from truing.names import ident
+from truing.orm.context import Context
+from truing.orm.live import (
+    is_not_null,
+)
+from truing.orm.subjects import (
+    MappedClass,
+)
+from truing.rule import Problem, rule
+
+
+@rule("TR345", "nullable-version-column", on=MappedClass, severity=Severity.WARNING, since="0.1")
+def nullable_version_column(subject: MappedClass, context: Context) -> Iterator[Problem]:
+    """Find version counters that may be NULL.
+
+    ## What it does
+    Finds `version_id_col` columns that may be NULL in the database.
+
+    ## Why is this bad?
+    Of a row without a version, an UPDATE (`WHERE version = NULL`) never matches: it fails as if somebody else had
+    changed the row (`StaleDataError`), for ever.
+
+    ## Example
+    ```python
+    class Document(Base):
+        __tablename__ = "documents"
+
+        id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+        version: Mapped[int | None] = mapped_column()
+        __mapper_args__ = {"version_id_col": version}
+    ```
+    Use instead:
+    ```python
+    class Document(Base):
+        __tablename__ = "documents"
+
+        id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+        version: Mapped[int] = mapped_column()
+        __mapper_args__ = {"version_id_col": version}
+    ```
+    """
+    version, live = subject.mapper.version_id_col, subject.owner.live
+    if version is None or live is None or subject.mapper.inherits is not None or not version.nullable:
+        return
+    column = live.column(str(version.name))
+    if column is None or is_not_null(context.types, live, column):
+        return
+    yield Problem(
+        f"{subject.owner.column_name(column.name)} counts versions and may be NULL: such a row can never be updated"
+        " through the ORM.",
+        remedy=f"UPDATE {live.name.sql} SET {ident(column.name)} = 1 WHERE {ident(column.name)} IS NULL;\n"
+        f"ALTER TABLE {live.name.sql} ALTER COLUMN {ident(column.name)} SET NOT NULL;",
+    )
