@@ -254,7 +254,7 @@ def _steps(conversion: Conversion, dual: DualColumn, table: Table, column: Colum
     if refusal is not None:
         steps.append(Step("look again", "Look for values without a place", refusal))
     if not conversion.nullable:
-        steps += proof_steps(table.name, dual.new, dual.check, on_violation="settle")
+        steps += proof_steps(table.name, dual.new, dual.check, on_violation="settle", shown="the new column")
     # A key that normalising made equal, or a row that breaks a carried CHECK, is met here, before the swap.
     steps += carry.before
     analyze = f"ANALYZE {table.name.sql} ({ident(dual.new)})"

@@ -113,7 +113,7 @@ def _revert_swapped(record: Record, carry: Carry) -> list[Step]:
     steps = list(carry.before_unswap)
     statements = [*dual.drop_triggers()]
     if record.was_not_null:
-        steps += proof_steps(dual.table, dual.old, dual.check, on_violation="")
+        steps += proof_steps(dual.table, dual.old, dual.check, on_violation="", shown="the old column")
     statements += [
         f"ALTER TABLE {target} ALTER COLUMN {raw} DROP NOT NULL",
         f"ALTER TABLE {target} RENAME COLUMN {raw} TO {new}",

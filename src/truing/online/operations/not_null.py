@@ -33,7 +33,9 @@ def identity(table: QualifiedName, column: str) -> str:
     return f"set not null on {table.sql}.{ident(column)}"
 
 
-def proof_steps(table: QualifiedName, column: str, check: str, *, on_violation: str) -> tuple[Step, ...]:
+def proof_steps(
+    table: QualifiedName, column: str, check: str, *, on_violation: str, shown: str = ""
+) -> tuple[Step, ...]:
     """Return the steps that prove a column to hold no NULL, by a validated CHECK.
 
     Args:
@@ -41,14 +43,15 @@ def proof_steps(table: QualifiedName, column: str, check: str, *, on_violation: 
         column: the column.
         check: the name of the CHECK.
         on_violation: the step to go back to when there are NULLs after all.
+        shown: what people call the column, where that is another name.
     """
     exclusive = (TableLock(table, LockMode.ACCESS_EXCLUSIVE),)
     add = f"ALTER TABLE {table.sql} ADD CONSTRAINT {ident(check)} CHECK ({ident(column)} IS NOT NULL) NOT VALID"
     return (
-        Step("check", f"Refuse new NULLs in {column}", Locked(exclusive, (add,))),
+        Step("check", f"Refuse new NULLs in {shown or column}", Locked(exclusive, (add,))),
         Step(
             "validate not null",
-            f"Prove that {column} holds no NULL",
+            f"Prove that {shown or column} holds no NULL",
             Concurrent(f"ALTER TABLE {table.sql} VALIDATE CONSTRAINT {ident(check)}"),
             probe=(
                 "SELECT convalidated FROM pg_constraint"
