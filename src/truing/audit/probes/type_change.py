@@ -125,12 +125,14 @@ def _converted(conversion: Conversion, raw: str, policies: dict[DirtyClass, Dirt
     """Return the value that the new column holds: what ``Conversion.convert`` gives, without its function."""
     type_, branches = conversion.change.type, []
     for name, policy in policies.items():
-        given = {"sentinel": f"{literal(conversion.dirty.sentinel)}::{type_}", "create-parent": ""}.get(policy, "NULL")
+        given = {"sentinel": f"{literal(conversion.dirty.sentinel)}::{type_}"}.get(policy, "NULL")
         if policy == "map" and conversion.dirty.map_table is not None:
             given = _looked_up(conversion, raw)
-        branches += [f"WHEN {literal(name)} THEN {given}"] if given else []
+        if (name, policy) != ("orphan", "create-parent"):
+            branches.append(f"WHEN {literal(name)} THEN {given}")
     branches.append("WHEN 'unmapped' THEN NULL")
-    return f"CASE {CLASS} {' '.join(branches)} ELSE {conversion.safe_cast(raw, read_only=True)} END"
+    # What is left is valid: every class that is not has its branch above.
+    return f"CASE {CLASS} {' '.join(branches)} ELSE {conversion.cast(raw)} END"
 
 
 def plain(conversion: Conversion, source: Source, alias: str) -> Probe:
