@@ -163,7 +163,7 @@ def test_a_missing_table_is_named_with_the_closest_one(op, sql):
 
 def test_a_unique_index_that_cannot_be_built_leaves_nothing_that_refuses_writes(op, sql):
     sql(CHILD)
-    sql('INSERT INTO "my ""App".child VALUES (20, \'x\', NULL, \'same\'), (21, \'x\', NULL, \'same\')')
+    sql("INSERT INTO \"my \"\"App\".child VALUES (20, 'x', NULL, 'same'), (21, 'x', NULL, 'same')")
     with pytest.raises(OnlineError, match="ix_unique"):
         op.create_index_online("ix_unique", "child", ["note"], unique=True, schema=SCHEMA)
     assert sql("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [(0,)]
@@ -184,3 +184,9 @@ def test_rows_that_get_past_a_foreign_key_while_it_is_validated_are_settled_too(
     assert sneaked
     assert sql(FOREIGN_KEY) == [(True, "c")]
     assert sql('SELECT "select" FROM "my ""App".child WHERE a = 30') == [(None,)]
+
+
+def test_a_policy_that_a_foreign_key_cannot_follow_is_refused(op, sql):
+    sql(CHILD)
+    with pytest.raises(UnsupportedChangeError, match="policy map"):
+        add(op, "map")

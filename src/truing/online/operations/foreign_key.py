@@ -93,6 +93,11 @@ def _complete(change: AddForeignKey, table: Table, parent: Table) -> AddForeignK
     if not any(i.unique and i.valid and not i.predicate and set(i.columns) == set(referenced) for i in parent.indexes):
         raise UnsupportedChangeError(f"{parent.name} ({idents(referenced)}) is not unique, so nothing can refer to it")
     name = change.name or f"{table.name.name}_{'_'.join(change.columns)}_fkey"
+    if change.dirty and change.dirty.orphan == "map":
+        raise UnsupportedChangeError(
+            "policy map is for type changes; a foreign key's orphans have no map",
+            hint="Update the rows first, or choose another policy.",
+        )
     if change.dirty and change.dirty.orphan == "null" and require_column(table, change.columns[-1]).not_null:
         raise UnsupportedChangeError(
             f"{table.name}.{ident(change.columns[-1])} is NOT NULL; orphans cannot become NULL"

@@ -85,6 +85,17 @@ UNGUARD = (
 )
 
 
+# A downgrade that was killed runs again from its first line: by then the column may be gone.
+HIDE = f"""
+    DO $$ BEGIN
+      IF EXISTS (SELECT FROM pg_attribute
+                 WHERE attrelid = 'sidebar_features'::regclass AND attname = 'is_global' AND NOT attisdropped) THEN
+        UPDATE sidebar_features SET tenant_id = '{NIL}' WHERE tenant_id IS NULL AND NOT is_global;
+      END IF;
+    END $$
+"""
+
+
 def upgrade() -> None:
     """Convert, constrain and scope."""
     op.convert_column_online(
@@ -155,8 +166,7 @@ def _unscope_the_sidebar() -> None:
     op.drop_foreign_key_online("sidebar_features", "fk_sidebar_features_tenant")
     op.drop_index_online("idx_sidebar_features_tenant_id", "sidebar_features")
     # A sidebar is small, so both in one transaction: at no moment does a private item look like everybody's.
-    hide = f"UPDATE sidebar_features SET tenant_id = '{NIL}' WHERE tenant_id IS NULL AND NOT is_global"
-    op.execute_online("sidebar_features", [hide, *POLICIES_BY_NULL])
+    op.execute_online("sidebar_features", [HIDE, *POLICIES_BY_NULL])
     op.drop_check_online("sidebar_features", "ck_sidebar_features_scope")
     op.execute_online("sidebar_features", UNGUARD)
     op.drop_column_online("sidebar_features", "is_global")
