@@ -44,6 +44,7 @@ class Base(DeclarativeBase):
 class op:
     statements = []
     execute = statements.append
+    before = ""
 
 
 """
@@ -83,13 +84,13 @@ def create(metadata: MetaData, engine: Engine) -> None:
                     connection.execute(CreateIndex(index))
 
 
-def check_models(folder: Path, database: Database, code: str, *, before: str = "", **config: Any) -> list[Finding]:
+def check_models(folder: Path, database: Database, code: str, **config: Any) -> list[Finding]:
     """Make tables of models (with `op.execute(...)` for what differs in the database), and check the models."""
     settings = Config(**config)
     with loaded(folder, code) as (module, warnings, mappers):
         metadata = module.Base.metadata
-        if before:
-            database.execute(before)
+        if module.op.before:
+            database.execute(module.op.before)
         engine = create_engine(database.url)
         try:
             create(metadata, engine)

@@ -1,4 +1,4 @@
-"""Could PostgreSQL make a table of a model? A table of the models in; what stands against it out. Nothing is executed."""
+"""Could PostgreSQL make a table of a model? A table of the models in; what stands against it out. Nothing is run."""
 
 from __future__ import annotations
 

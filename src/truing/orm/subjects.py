@@ -252,6 +252,6 @@ class Models(Subject, frozen=True, kw_only=True, eq=False, dict=True):
 
 
 def has_subclass_table(subject: MappedColumn) -> bool:
-    """Tell whether a column is one of a subclass that shares its parent's table, where rows of others leave it empty."""
+    """Tell whether a column is a subclass's in its parent's table, where rows of other classes leave it empty."""
     mapper = subject.mapper
     return mapper is not None and mapper.inherits is not None and mapper.inherits.local_table is mapper.local_table

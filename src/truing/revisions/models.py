@@ -16,7 +16,8 @@ from typing import Any
 
 from sqlalchemy import MetaData, Table
 from sqlalchemy.exc import SADeprecationWarning, SAWarning
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import Mapper, registry
+from sqlalchemy.orm.exc import UnmappedClassError
 from sqlalchemy.orm.mapper import _all_registries
 
 from truing.errors import ConfigurationError, ProjectError
@@ -87,19 +88,28 @@ def mappers_of(metadatas: Iterable[MetaData]) -> tuple[Mapper[Any], ...]:
     found: list[Mapper[Any]] = []
     # SQLAlchemy has no public way from a MetaData to the mappers that use it. One registry may hold mappers of several
     # MetaData (abstract bases with one of their own), hence the look at each mapper's own tables.
-    for registry in list(_all_registries()):
-        mine = [each for each in registry.mappers if any(_belongs(table, wanted) for table in each.tables)]
-        if not mine:
+    for each in list(_all_registries()):
+        if not _is_about(each, wanted):
             continue
         try:
-            registry.configure(cascade=True)
+            each.configure(cascade=True)
         except Exception as error:
             raise ProjectError(
                 f"The models cannot be configured: {failure(error).sentence}",
                 hint="The application fails in the same way at its first query.",
             ) from error
-        found += mine
+        found += [one for one in each.mappers if any(_belongs(table, wanted) for table in one.tables)]
     return tuple(sorted(found, key=_depth))
+
+
+def _is_about(asked: registry, wanted: set[int]) -> bool:
+    if id(asked.metadata) in wanted:
+        return True
+    try:
+        return any(_belongs(table, wanted) for mapper in asked.mappers for table in mapper.tables)
+    except UnmappedClassError:
+        # An abstract concrete base is mapped when its registry is configured, which is not ours to do here.
+        return False
 
 
 def _belongs(table: object, wanted: set[int]) -> bool:

@@ -24,8 +24,8 @@ def nullable_discriminator(subject: MappedClass, context: Context) -> Iterator[P
     Finds `polymorphic_on` columns that may be NULL in the database.
 
     ## Why is this bad?
-    A row without a discriminator is loaded as the base class, whatever it was meant to be, and is missing from every
-    query of a subclass.
+    A row without a discriminator cannot be loaded, and with it fails every query of the base class that meets it;
+    queries of a subclass leave it out.
 
     ## Example
     ```python
@@ -64,7 +64,7 @@ def nullable_discriminator(subject: MappedClass, context: Context) -> Iterator[P
     if not model.nullable:
         return
     yield Problem(
-        f"{subject.owner.column_name(column.name)} says which class a row is, and may be NULL: such a row is loaded as"
-        f" {subject.name}.",
+        f"{subject.owner.column_name(column.name)} says which class a row is, and may be NULL: such a row cannot be"
+        f" loaded, and no query of {subject.name} that meets it works.",
         remedy=f"ALTER TABLE {live.name.sql} ALTER COLUMN {ident(column.name)} SET NOT NULL;",
     )

@@ -24,8 +24,8 @@ def nullable_version_column(subject: MappedClass, context: Context) -> Iterator[
     Finds `version_id_col` columns that may be NULL in the database.
 
     ## Why is this bad?
-    Of a row without a version, an UPDATE (`WHERE version = NULL`) never matches: it fails as if somebody else had
-    changed the row (`StaleDataError`), for ever.
+    A row without a version can never be updated or deleted through the ORM: SQLAlchemy has no version to compare with
+    and raises (`A value is required for bind parameter`).
 
     ## Example
     ```python

@@ -19,6 +19,7 @@ class Role(Base):
 
     __tablename__ = "roles"
 
+    # truing: allow narrow-primary-key -- the key that legacy databases have; nobody makes two thousand million roles
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     tenant_id: Mapped[UUID] = mapped_column(to_tenant("fk_roles_tenant"), index=True)
     name: Mapped[str]
@@ -73,6 +74,7 @@ class UserRole(Base):
     __table_args__ = (UniqueConstraint("user_id", "role_id"),)
 
     id: Mapped[UuidKey]
+    # truing: allow redundant-index -- half as wide as the unique key, and every lookup of a user reads it
     user_id: Mapped[UUID] = mapped_column(
         ForeignKey("profiles.id", name="fk_user_roles_profile", ondelete="CASCADE"), index=True
     )

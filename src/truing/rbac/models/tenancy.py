@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, FetchedValue, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from truing.rbac.models.base import OWNED, Base, Timestamp, UuidKey, to_tenant
@@ -58,7 +58,8 @@ class Profile(Base):
         server_default=text("'member'"), comment="Shown in the UI; grants nothing."
     )
     created_at: Mapped[Timestamp]
-    updated_at: Mapped[Timestamp]
+    # A trigger writes it.
+    updated_at: Mapped[Timestamp] = mapped_column(server_onupdate=FetchedValue())
 
     tenant: Mapped[Tenant] = relationship(back_populates="profiles")
     user_roles: Mapped[list[UserRole]] = relationship(back_populates="profile", cascade=OWNED, passive_deletes=True)
