@@ -73,11 +73,25 @@ class Cache:
             variables=_variables(files),
             built=built,
         )
+        self._write(key, msgspec.json.encode(entry))
+
+    def text(self, key: str) -> list[tuple[str, str, str]] | None:
+        """Find the fixes that were tried for exactly these states: kind, name and text of each."""
+        try:
+            return msgspec.json.decode((self._folder / f"{key}.json").read_bytes(), type=list[tuple[str, str, str]])
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def put_text(self, key: str, texts: list[tuple[str, str, str]]) -> None:
+        """Keep the fixes that were tried."""
+        self._write(key, msgspec.json.encode(texts))
+
+    def _write(self, key: str, data: bytes) -> None:
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             new = self._folder / f"{key}.{os.getpid()}.new"
             new.touch(mode=0o600)
-            new.write_bytes(msgspec.json.encode(entry))
+            new.write_bytes(data)
             # Whoever reads meanwhile sees the old entry or the new one.
             new.replace(self._folder / f"{key}.json")
 

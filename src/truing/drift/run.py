@@ -17,16 +17,18 @@ from truing.drift import cache as caching
 from truing.drift import findings as say
 from truing.drift.builds import Around, Built, around, build_migrations, build_models, default_schema, models_need
 from truing.drift.cache import Cache
-from truing.drift.compare import Compared, Sides, compare_sides, importance, spoken_as
+from truing.drift.compare import Sides, compare_sides, importance, spoken_as
 from truing.drift.equivalent import Judge
 from truing.drift.exchange import Reply
 from truing.drift.hiding import hide
 from truing.drift.model import Drift, LeftOut
+from truing.drift.prove import remedies, with_remedies
 from truing.drift.scope import managed, version_tables
 from truing.drift.snapshots import Taken
 from truing.drift.workshop import Workshop
 from truing.errors import UsageError
 from truing.finding import Finding
+from truing.names import QualifiedName
 from truing.revisions.project import Project
 from truing.server import ScratchDatabase
 
@@ -109,6 +111,7 @@ class _Run:
         self._cache = Cache() if options.cache else None
         self._databases: dict[str, ScratchDatabase] = {}
         self._from_cache: list[str] = []
+        self._ours: frozenset[QualifiedName] = frozenset()
 
     def outcome(self) -> Outcome:
         started = time.monotonic()
@@ -117,9 +120,13 @@ class _Run:
         applied = self._applied(head) if head is not None and live is not None else None
         models = self._models(head.snapshot if head is not None else None) if self._options.models else None
         sides, left = self._sides(models, head, applied)
-        compared = self._compared(sides)
-        hidden, drifts = self._hidden(compared.drifts, models)
-        drifts = self._placed(drifts, models)
+        judge = Judge(self._scratch_connection)
+        try:
+            compared = compare_sides(sides, judge)
+            hidden, drifts = self._hidden(compared.drifts, models)
+            drifts = self._fixed(self._placed(drifts, models), sides, head, judge)
+        finally:
+            judge.close()
         found = self._findings(drifts, models, head)
         out = say.left_out(left)
         if compared.left_to_migrations:
@@ -139,9 +146,7 @@ class _Run:
     # -- building
 
     def _migrations(self, revisions: tuple[str, ...]) -> Built:
-        project = self._project
-        if project is None:
-            raise UsageError("Migrations need an Alembic project.", hint="Name it: -c path/to/alembic.ini")
+        project = self._named()
         name = "migrations" if revisions == ("heads",) else "migrations at live"
         parts = ("migrations", _unplaced(project), revisions, self._workshop.version, self._around)
         return self._kept(
@@ -190,31 +195,42 @@ class _Run:
 
     def _sides(self, models: Built | None, head: Built | None, applied: Built | None) -> tuple[Sides, list[LeftOut]]:
         reply = next((each.reply for each in (head, models) if each is not None), Reply())
-        ours = version_tables(reply.version_table, reply.version_schema, self._around.search_path)
+        self._ours = version_tables(reply.version_table, reply.version_schema, self._around.search_path)
         left: list[LeftOut] = []
-
-        def side(snapshot: Snapshot | None, *, built: bool = False) -> Snapshot | None:
-            if snapshot is None:
-                return None
-            kept, out = managed(snapshot, self._options.unmanaged, ours)
-            left.extend(out)
-            runner = self._live.runner if self._live is not None and self._live.runner else _RUNNER
-            return spoken_as(kept, _RUNNER, runner) if built else kept
-
         sides = Sides(
-            models=side(models.snapshot if models else None),
-            head=side(head.snapshot if head else None, built=True),
-            applied=side(applied.snapshot if applied else None, built=True),
-            live=side(self._live.snapshot if self._live else None),
+            models=self._side(models.snapshot, left) if models else None,
+            head=self._side(head.snapshot, left, built=True) if head else None,
+            applied=self._side(applied.snapshot, left, built=True) if applied else None,
+            live=self._side(self._live.snapshot, left) if self._live else None,
         )
         return sides, left
 
-    def _compared(self, sides: Sides) -> Compared:
-        judge = Judge(self._scratch_connection)
-        try:
-            return compare_sides(sides, judge)
-        finally:
-            judge.close()
+    def _side(self, snapshot: Snapshot, left: list[LeftOut], *, built: bool = False) -> Snapshot:
+        kept, out = managed(snapshot, self._options.unmanaged, self._ours)
+        left.extend(out)
+        runner = self._live.runner if self._live is not None and self._live.runner else _RUNNER
+        return spoken_as(kept, _RUNNER, runner) if built else kept
+
+    def _fixed(self, drifts: tuple[Drift, ...], sides: Sides, head: Built | None, judge: Judge) -> tuple[Drift, ...]:
+        """Add the fixes that were tried; what was tried before on the same states is known from the cache."""
+        if not drifts or head is None or not self._options.fixes:
+            return drifts
+        entry = caching.key("fixes", sides, [each.identity for each in drifts])
+        found = self._cache.text(entry) if self._cache is not None else None
+        if found is None:
+            if "migrations" not in self._databases:
+                self._databases["migrations"], _ = build_migrations(self._workshop, self._named(), around=self._around)
+            url = self._databases["migrations"].url
+            texts = remedies(drifts, sides, url, lambda snapshot: self._side(snapshot, [], built=True), judge)
+            found = [(kind, name, text) for (kind, name), text in texts.items()]
+            if self._cache is not None:
+                self._cache.put_text(entry, found)
+        return with_remedies(drifts, {(kind, name): text for kind, name, text in found})
+
+    def _named(self) -> Project:
+        if self._project is None:
+            raise UsageError("Migrations need an Alembic project.", hint="Name it: -c path/to/alembic.ini")
+        return self._project
 
     def _scratch_connection(self) -> psycopg.Connection[Any]:
         database = next(iter(self._databases.values()), None) or self._workshop.prepared(())

@@ -1,0 +1,143 @@
+"""Does this fix end in true? It is applied to a copy of the migrated scratch database, and compared again.
+
+All fixes are tried in one transaction that is rolled back: each within a savepoint, then one look at what came of them.
+One that fails, or after which its object still differs, is not offered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import SQLAlchemyError
+
+from truing.catalog.model import Snapshot
+from truing.catalog.read import read_snapshot
+from truing.drift.compare import Sides, compare_sides
+from truing.drift.equivalent import Judge
+from truing.drift.fixes import Catalogue, operations
+from truing.drift.model import Drift, Verdict
+from truing.revisions.urls import sqlalchemy_url
+
+_TO_MODELS: Final = frozenset({Verdict.MIGRATION_MISSING, Verdict.MIGRATION_WRONG, Verdict.CONFLICT})
+
+Identity = tuple[str, str]
+Seen = Callable[[Snapshot], Snapshot]
+"""Takes out of a snapshot what the comparison left out, and puts the roles in their places."""
+
+
+def remedies(drifts: Iterable[Drift], sides: Sides, url: str, seen: Seen, judge: Judge) -> dict[Identity, str]:
+    """Write the fixes that were tried and ended in true.
+
+    Args:
+        drifts: from the comparison of ``sides``.
+        sides: as they were compared.
+        url: a scratch database in which the migrations were run; it stays as it is.
+        seen: what was done to a snapshot before it was compared.
+        judge: knows which texts mean the same.
+
+    Returns:
+        For each drift that has one, the text for a person.
+    """
+    drifts = tuple(drifts)
+    found: dict[Identity, str] = {}
+    engine = sqlalchemy.create_engine(sqlalchemy_url(url), poolclass=sqlalchemy.pool.NullPool)
+    try:
+        if sides.models is not None and sides.head is not None:
+            found |= _to_models(drifts, sides.models, sides.head, engine, seen, judge)
+        base = sides.head if sides.applied is None else None
+        if sides.live is not None and base is not None:
+            found |= _of_live(drifts, base, sides.live, engine, seen, judge)
+    finally:
+        engine.dispose()
+    return found
+
+
+def _to_models(
+    drifts: tuple[Drift, ...], models: Snapshot, head: Snapshot, engine: Any, seen: Seen, judge: Judge
+) -> dict[Identity, str]:
+    texts = _texts((each for each in drifts if each.verdict in _TO_MODELS), head, models)
+    if not texts:
+        return {}
+    with engine.connect() as connection, connection.begin() as transaction:
+        applied = _apply(connection, texts)
+        after = seen(_look(connection))
+        transaction.rollback()
+    wrong = _remaining(Sides(models=models, head=after), judge)
+    return {each: f"In a new revision:\n{texts[each]}" for each in applied if each not in wrong}
+
+
+def _of_live(
+    drifts: tuple[Drift, ...], head: Snapshot, live: Snapshot, engine: Any, seen: Seen, judge: Judge
+) -> dict[Identity, str]:
+    """Fix what was edited by hand, in both directions: to keep it, and to undo it (tried after keeping it)."""
+    edited = [each for each in drifts if each.verdict is Verdict.LIVE_EDITED]
+    keep, undo = _texts(edited, head, live), _texts(edited, live, head)
+    if not keep:
+        return {}
+    with engine.connect() as connection, connection.begin() as transaction:
+        kept = _apply(connection, keep)
+        wrong = _remaining(Sides(head=seen(_look(connection)), live=live), judge)
+        kept = [each for each in kept if each not in wrong]
+        undone = _apply(connection, {each: undo[each] for each in reversed(kept) if each in undo})
+        still = _remaining(Sides(head=head, live=seen(_look(connection))), judge)
+        transaction.rollback()
+    found = {}
+    for each in kept:
+        found[each] = f"To keep it, in a new revision (and change the models):\n{keep[each]}"
+        if each in undone and each not in still:
+            found[each] += f"\nTo undo it on the live database:\n{undo[each]}"
+    return found
+
+
+def _texts(drifts: Iterable[Drift], have: Snapshot, want: Snapshot) -> dict[Identity, str]:
+    ours, theirs = Catalogue(have), Catalogue(want)
+    texts = {each.identity: operations(each, ours, theirs) for each in drifts}
+    return {identity: text for identity, text in texts.items() if text is not None}
+
+
+def _apply(connection: Any, texts: Mapping[Identity, str]) -> list[Identity]:
+    """Run the fixes, each within a savepoint; one that needs another is tried again after it."""
+    done: list[Identity] = []
+    waiting = dict(texts)
+    while waiting:
+        before = len(waiting)
+        for identity, text in list(waiting.items()):
+            if _run(connection, text):
+                done.append(identity)
+                del waiting[identity]
+        if len(waiting) == before:
+            break
+    return done
+
+
+def _run(connection: Any, text: str) -> bool:
+    space = {"op": Operations(MigrationContext.configure(connection)), "sa": sqlalchemy, "postgresql": postgresql}
+    try:
+        with connection.begin_nested():
+            # The text is our own, from truing.drift.fixes: every name in it is a Python literal.
+            exec(text, space)  # noqa: S102
+    except SQLAlchemyError:
+        return False
+    return True
+
+
+def _look(connection: Any) -> Snapshot:
+    return read_snapshot(connection.connection.driver_connection)
+
+
+def _remaining(sides: Sides, judge: Judge) -> Collection[Identity]:
+    return {each.identity for each in compare_sides(sides, judge).drifts}
+
+
+def with_remedies(drifts: Iterable[Drift], found: Mapping[Identity, str]) -> tuple[Drift, ...]:
+    """Put the fixes to the drifts."""
+    return tuple(
+        msgspec.structs.replace(each, remedy=found[each.identity], proved=True) if each.identity in found else each
+        for each in drifts
+    )
