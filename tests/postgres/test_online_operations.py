@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from alembic.operations import Operations
 
 from truing.errors import DirtyDataError, OnlineError, UnsupportedChangeError
+from truing.online import ops
 
 CHILD = """
 CREATE SCHEMA "my ""App";
@@ -190,3 +192,12 @@ def test_a_policy_that_a_foreign_key_cannot_follow_is_refused(op, sql):
     sql(CHILD)
     with pytest.raises(UnsupportedChangeError, match="policy map"):
         add(op, "map")
+
+
+def test_the_typed_functions_are_the_operations(op, sql):
+    sql(CHILD)
+    spelled = {name for name in dir(op) if name.endswith("_online")}
+    assert spelled == {name for name in vars(ops) if name.endswith("_online")}
+    with Operations.context(op.migration_context):
+        ops.create_index_online("ix", "child", ["note"], schema=SCHEMA)
+    assert sql('SELECT indisvalid FROM pg_index WHERE indexrelid = \'"my ""App".ix\'::regclass') == [(True,)]

@@ -14,7 +14,7 @@ from truing.errors import ConfigurationError, ProjectError
 from truing.lint.context import make_context
 from truing.lint.engine import lint
 from truing.lint.references.models import model_references
-from truing.revisions.models import load_metadata
+from truing.revisions.metadata import load_metadata
 
 
 def findings(metadata, **config):

@@ -87,7 +87,7 @@ def _database(invocation: Invocation, *, required: bool) -> str | None:
 def _models(invocation: Invocation) -> list[Facts]:
     from truing.cli.database import project
     from truing.lint.references.models import model_references
-    from truing.revisions.models import load_metadata
+    from truing.revisions.metadata import load_metadata
 
     names = invocation.config.metadata
     if names:

@@ -68,7 +68,7 @@ def command(invocation: Invocation, select: tuple[str, ...], ignore: tuple[str, 
 def _metadatas(invocation: Invocation) -> list[MetaData]:
     from truing.cli.database import project
     from truing.errors import ProjectError
-    from truing.revisions.models import load_metadata
+    from truing.revisions.metadata import load_metadata
 
     names = invocation.config.metadata
     if names:
