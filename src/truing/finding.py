@@ -63,5 +63,5 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     def fingerprint(self) -> str:
         """A stable name of this finding, for baselines: it does not depend on lines or counts (16 hex digits)."""
         # File names may hold what UTF-8 cannot.
-        text = "\0".join((self.rule, self.subject, self.revision))
+        text = f"{self.rule}\0{self.subject}\0{self.revision}"
         return sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]

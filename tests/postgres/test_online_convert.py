@@ -164,7 +164,9 @@ def test_the_policies_null_map_and_create_parent(op, sql, dirt):
 
 def test_a_sentinel_row_that_is_there_is_used_and_stays(op, sql):
     sql(SCHEMA)
-    sql(f"""INSERT INTO "Åpp".tenants VALUES ('{NIL}', 'mine', false); INSERT INTO "Åpp".profiles ("Tenant Id") VALUES ('x')""")
+    sql(
+        f"""INSERT INTO "Åpp".tenants VALUES ('{NIL}', 'mine', false); INSERT INTO "Åpp".profiles ("Tenant Id") VALUES ('x')"""
+    )
     convert(op, dict.fromkeys(("null", "empty", "malformed", "orphan"), "sentinel"))
     assert sql('SELECT "Tenant Id"::text FROM "Åpp".profiles') == [(NIL,)]
     op.revert_column_online("profiles", "Tenant Id", schema="Åpp")
@@ -231,7 +233,7 @@ def test_policies_that_cannot_work_are_refused_before_anything_is_begun(op, sql,
     assert sql("SELECT to_regnamespace('_truing')") == [(None,)]
 
 
-class Stop(Exception):
+class StopError(Exception):
     """Raised at one point of a run."""
 
 
@@ -242,14 +244,16 @@ def stopping_at(monkeypatch, number):
     def point(name):
         passed.append(name)
         if len(passed) == number:
-            raise Stop(name)
+            raise StopError(name)
 
     monkeypatch.setattr("truing.online.faults.from_environment", lambda: point)
     return passed
 
 
 def test_collation_and_the_name_of_not_null_survive(op, sql, database):
-    sql("""CREATE TABLE t (id int PRIMARY KEY, c varchar(40) COLLATE "C" NOT NULL); INSERT INTO t VALUES (1, ' x '), (2, '')""")
+    sql(
+        """CREATE TABLE t (id int PRIMARY KEY, c varchar(40) COLLATE "C" NOT NULL); INSERT INTO t VALUES (1, ' x '), (2, '')"""
+    )
     names = """SELECT format_type(atttypid, atttypmod), attnotnull, (SELECT collname FROM pg_collation WHERE oid = attcollation),
                  (SELECT conname FROM pg_constraint WHERE conrelid = attrelid AND conkey = ARRAY[attnum] AND contype = 'n')
                FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'c'"""
@@ -272,7 +276,7 @@ def test_given_up_at_any_point_and_taken_back_it_leaves_nothing(op, sql, dirt, m
         passed = stopping_at(monkeypatch, number)
         try:
             convert(op)
-        except Stop:
+        except StopError:
             stopping_at(monkeypatch, 0)
             op.revert_column_online("profiles", "Tenant Id", schema="Åpp")
             assert (sql(CONTENT), sql('SELECT * FROM "Åpp".tenants'), column_type(sql)) == before, passed[-1]
@@ -299,7 +303,7 @@ def test_a_way_that_stops_at_any_point_goes_on(op, sql, dirt, monkeypatch, way):
         try:
             getattr(op, f"{way}_column_online")("profiles", "Tenant Id", schema="Åpp")
             finished = True
-        except Stop:
+        except StopError:
             stops += 1
             stopping_at(monkeypatch, 0)
             getattr(op, f"{way}_column_online")("profiles", "Tenant Id", schema="Åpp")

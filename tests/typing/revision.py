@@ -5,7 +5,12 @@ from truing.online import ops
 
 def upgrade() -> None:
     ops.convert_column_online(
-        "profiles", "tenant_id", "uuid", references="tenants.id", nullable=False, dirty={"null": "sentinel", "orphan": "fail"}
+        "profiles",
+        "tenant_id",
+        "uuid",
+        references="tenants.id",
+        nullable=False,
+        dirty={"null": "sentinel", "orphan": "fail"},
     )
     ops.convert_column_online("profiles", "tenant_id", 3)  # type: ignore[arg-type]
     ops.add_foreign_key_online("a", ["b"], "c", ["d"], orphans="nonsense")  # type: ignore[arg-type]
