@@ -1,0 +1,41 @@
+"""The RBAC database is in true at head: made new, and brought there from the legacy database."""
+
+from __future__ import annotations
+
+import pytest
+
+from truing.drift.live import take
+from truing.drift.run import Options, run
+from truing.rbac import script
+from truing.rbac.adopt import init
+from truing.revisions.project import discover
+
+
+@pytest.fixture
+def compare(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    ini = tmp_path / "alembic.ini"
+    ini.write_text(f"[alembic]\nscript_location = {script.MIGRATIONS}\n")
+
+    def compared(database):
+        with database.connect() as connection:
+            return run(discover(config=ini), Options(unmanaged=("auth.*",)), take(connection))
+
+    return compared
+
+
+def test_a_new_one_is_in_true(database, compare):
+    init(database.url)
+    outcome = compare(database)
+    assert [finding.message for finding in outcome.findings] == []
+    assert outcome.facts["compared"] == "models, migrations, live"
+
+
+def test_a_legacy_one_that_was_migrated_is_in_true(legacy, engine, database, compare):
+    with engine.connect() as connection:
+        script.upgrade(connection)
+    outcome = compare(database)
+    assert [finding.message for finding in outcome.findings] == []
+    assert outcome.left_out["unmanaged: auth.*"] == ["auth.identities", "auth.users"]
+    database.execute("DROP INDEX idx_profiles_tenant_id")
+    assert [drift.name for drift in compare(database).drifts] == ["public.idx_profiles_tenant_id"]
