@@ -149,7 +149,7 @@ def _sorted_any(node: Any) -> Any | None:
 
 
 def _is_text(node: Any) -> bool:
-    constant = sql.kind(node.arg) in {"A_Const", "TypeCast"} or sql.kind(node.arg) == "A_ArrayExpr"
+    constant = sql.kind(node.arg) == "A_ArrayExpr" or (sql.kind(node.arg) == "A_Const" and sql.has(node.arg, "sval"))
     words = sql.parts(node.type_name)
     plain = not node.type_name.typmods
     return constant and plain and words[-1] in _SAFE_TEXT and (len(words) == 1 or words[0] == "pg_catalog")

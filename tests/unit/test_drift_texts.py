@@ -1,0 +1,96 @@
+"""What means the same, what a child process may know of other databases, and what a difference does."""
+
+from __future__ import annotations
+
+import pytest
+
+from truing.catalog.diff import Difference
+from truing.drift.equivalent import Judge, canonical, canonical_statement
+from truing.drift.exchange import Server, environment
+from truing.drift.model import Tier
+from truing.drift.tiers import tier
+
+SERVER = Server(host="/run/s p", port=5433, user="postgres", dbname='a "b"')
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("now()", "CURRENT_TIMESTAMP"),
+        ("now()", "transaction_timestamp()"),
+        ("''::text", "''::character varying"),
+        ("((mood)::text = ANY (ARRAY['a'::text, 'b'::text]))", "((mood)::text = ANY (ARRAY['b'::text, 'a'::text]))"),
+    ],
+)
+def test_other_words_that_mean_the_same(one, other):
+    assert canonical(one) == canonical(other) is not None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("now()", "clock_timestamp()"),
+        ("'a'::text", "'b'::text"),
+        ("ARRAY['a', 'b']", "ARRAY['b', 'a']"),
+        ("(x <> ALL (ARRAY['a', 'b']))", "(x = ANY (ARRAY['a', 'b']))"),
+        ("'x'::character varying(1)", "'x'::character varying(2)"),
+        ("a.b", "b"),
+        ("1", "1::text"),
+        ("'a'::character(5)", "('a'::character(5))::text"),
+        ("LOCALTIMESTAMP", "now()"),
+    ],
+)
+def test_words_that_do_not_mean_the_same(one, other):
+    assert canonical(one) != canonical(other)
+
+
+def test_a_check_keeps_what_comes_after_its_condition():
+    one, other = "CHECK ((a = ANY (ARRAY[1, 2])))", "CHECK ((a = ANY (ARRAY[2, 1])))"
+    assert canonical_statement(one) == canonical_statement(other)
+    assert canonical_statement(one) != canonical_statement(f"{other} NOT VALID")
+
+
+@pytest.mark.parametrize("text", ["nextval('s'::regclass)", "'now'::timestamp", "my.f(1)", "a", "'x'::my.domain"])
+def test_nothing_but_a_constant_is_ever_evaluated(text):
+    def connect():
+        raise AssertionError("a server was asked")
+
+    assert not Judge(connect)(Difference("column", "t.c", "default", text, f"{text}::text"))
+
+
+def test_no_address_but_the_scratch_one_reaches_a_child():
+    variables = {
+        "PGHOST": "live", "PGPASSWORD": "secret", "PGSERVICE": "live", "DATABASE_URL": "postgres://u:secret@live/app",
+        "APP_DSN": "postgresql+asyncpg://u:secret@live/app", "HOME": "/home/me",
+    }  # fmt: skip
+    seen = environment(variables, SERVER)
+    assert "secret" not in repr(seen)
+    assert "@live" not in repr(seen)
+    assert (seen["PGHOST"], seen["PGPORT"], seen["PGDATABASE"], seen["HOME"]) == (
+        "/run/s p",
+        "5433",
+        'a "b"',
+        "/home/me",
+    )
+    assert seen["APP_DSN"].startswith("postgresql+asyncpg://postgres@/")
+    assert seen["DATABASE_URL"].startswith("postgresql://postgres@/")
+
+
+@pytest.mark.parametrize(
+    ("kind", "attribute", "before", "after", "expected"),
+    [
+        ("column", "not null", "yes", "no", Tier.BREAKS_WRITES),
+        ("column", "default", "1", "2", Tier.BEHAVIOUR),
+        ("column", "default", "1", None, Tier.BREAKS_WRITES),
+        ("constraint", "", "CHECK (a)", None, Tier.WEAKER_INTEGRITY),
+        ("constraint", "name", "a", "b", Tier.NAME),
+        ("index", "", "CREATE INDEX i ON t", None, Tier.PERFORMANCE),
+        ("index", "", None, "CREATE UNIQUE INDEX i ON t", Tier.WEAKER_INTEGRITY),
+        ("trigger", "enabled", "origin", "disabled", Tier.BEHAVIOUR),
+        ("policy", "using", "a", "b", Tier.SECURITY),
+        ("table", "privileges of public", None, "SELECT", Tier.SECURITY),
+        ("view", "comment", None, "x", Tier.COSMETIC),
+    ],
+)
+def test_what_a_difference_does(kind, attribute, before, after, expected):
+    assert tier(Difference(kind, "x", attribute, before, after)) is expected
