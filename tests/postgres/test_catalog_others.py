@@ -50,7 +50,11 @@ def test_a_setting_of_this_database_is_read_and_one_of_another_is_not(database, 
     other = make_database()
     database.execute(f"ALTER DATABASE {database.name} SET work_mem = '5MB'")
     settings = [
-        [(each.name, each.definition) for each in read_snapshot(one.connect()).others if each.kind == "database setting"]
+        [
+            (each.name, each.definition)
+            for each in read_snapshot(one.connect()).others
+            if each.kind == "database setting"
+        ]
         for one in (database, other)
     ]
     assert settings == [[("work_mem", "5MB")], []]
