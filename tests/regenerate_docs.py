@@ -153,7 +153,10 @@ truing; nothing has to be imported. Each works in `upgrade()` and in `downgrade(
 anything, and does nothing where the database is already as it asks. None can be rendered as a fixed script
 (`alembic upgrade --sql`), because what it does depends on the database it finds; `truing upgrade --plan` prints that.
 
-An operation commits the transaction of the migration that it stands in, and works in short ones of its own."""
+An operation commits the transaction of the migration that it stands in, and works in short ones of its own.
+
+Alembic's stub of `op` knows no operations of plugins. Where a type checker reads the revisions, write
+`from truing.online import ops` and `ops.NAME(...)`: the same functions, with their types."""
 
 
 def _operations(package: Any) -> Iterator[tuple[str, Any, Any]]:
