@@ -5,7 +5,7 @@ MetaData, mappers, a snapshot and what it leaves out go in; a :class:`Context` w
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -17,11 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapper, RelationshipProperty
 
 from truing.catalog.model import Column as LiveColumn
-from truing.catalog.model import Constraint, Snapshot, UserType
+from truing.catalog.model import Constraint, Function, Sequence, Snapshot, UserType
 from truing.catalog.usage import Usage
 from truing.config import Config
 from truing.names import QualifiedName
+from truing.orm.cycles import required_cycles
 from truing.orm.live import is_not_null
+from truing.orm.mirrors import mirrors
 from truing.orm.sources import Sources
 from truing.orm.subjects import (
     LiveForeignKey,
@@ -29,7 +31,6 @@ from truing.orm.subjects import (
     MappedColumn,
     MappedRelationship,
     MappedTable,
-    Models,
     Pairs,
     Subject,
     attribute,
@@ -108,6 +109,38 @@ class Context:
         )
 
     @cached_property
+    def mirrors(self) -> Mapping[MappedRelationship, tuple[MappedRelationship, ...]]:
+        """The relationships that are another one's other side without saying so, by the first of the two."""
+        found: defaultdict[MappedRelationship, list[MappedRelationship]] = defaultdict(list)
+        for one, other in mirrors(self.relationships):
+            found[one].append(other)
+        return {one: tuple(others) for one, others in found.items()}
+
+    @cached_property
+    def required_cycles(self) -> tuple[tuple[LiveForeignKey, ...], ...]:
+        """The circles of required foreign keys."""
+        return required_cycles(self.types, self.foreign_keys)
+
+    @cached_property
+    def sequences(self) -> Mapping[QualifiedName, tuple[Sequence, ...]]:
+        """The sequences that belong to columns, by the table."""
+        found: defaultdict[QualifiedName, list[Sequence]] = defaultdict(list)
+        for each in self.snapshot.sequences:
+            if each.owned_by is not None:
+                found[each.owned_by.table].append(each)
+        return {name: tuple(each) for name, each in found.items()}
+
+    @cached_property
+    def functions(self) -> Mapping[QualifiedName, Function]:
+        """Functions by name; trigger functions have no arguments, so that it is enough."""
+        return {each.name: each for each in self.snapshot.functions}
+
+    @cached_property
+    def index_names(self) -> Counter[tuple[str | None, str]]:
+        """How often each name of an index is used by the models, by schema."""
+        return Counter((table.schema, str(i.name)) for table in self.tables for i in table.indexes if i.name)
+
+    @cached_property
     def classes(self) -> tuple[MappedClass, ...]:
         """The mapped classes with a table that is there."""
         return tuple(
@@ -130,7 +163,6 @@ class Context:
         yield from self.classes
         yield from self.relationships
         yield from self.foreign_keys
-        yield Models(label="the models")
 
     def name_of(self, table: ModelTable) -> QualifiedName:
         """Find a table of the models in the database: in its schema, or along the search path."""

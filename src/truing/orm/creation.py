@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from sqlalchemy import Index, Table, UniqueConstraint
@@ -16,8 +17,14 @@ from truing.catalog.model import Snapshot
 _NO_GIN = (String, Integer, Numeric, Boolean, Date, DateTime, UUID, Uuid)
 
 
-def problems(table: Table, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Give the name of each thing that cannot be created (empty for the table), and why."""
+def problems(table: Table, snapshot: Snapshot, used: Counter[tuple[str | None, str]]) -> Iterator[tuple[str, str]]:
+    """Give the name of each thing that cannot be created (empty for the table), and why.
+
+    Args:
+        table: of the models.
+        snapshot: the database, for its extensions.
+        used: how often each name of an index is used, by schema.
+    """
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     try:
         str(CreateTable(table).compile(dialect=dialect))
@@ -35,7 +42,7 @@ def problems(table: Table, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
             continue
         if (refused := _without_operators(index, snapshot)) is not None:
             yield name, f"{refused} has no operator class for GIN"
-    yield from _twice(table)
+    yield from _twice(table, used)
     yield from _loose_keys(table)
 
 
@@ -52,18 +59,10 @@ def _without_operators(index: Index, snapshot: Snapshot) -> str | None:
     return None
 
 
-def _twice(table: Table) -> Iterator[tuple[str, str]]:
-    names = [str(index.name) for index in table.indexes if index.name]
-    names += [str(each.name) for each in table.constraints if isinstance(each, UniqueConstraint) and each.name]
-    others = {
-        str(index.name)
-        for other in table.metadata.tables.values()
-        if other is not table and other.schema == table.schema
-        for index in other.indexes
-        if index.name
-    }
-    for name in sorted(set(names)):
-        if names.count(name) > 1 or name in others:
+def _twice(table: Table, used: Counter[tuple[str | None, str]]) -> Iterator[tuple[str, str]]:
+    keys = {str(each.name) for each in table.constraints if isinstance(each, UniqueConstraint) and each.name}
+    for name in sorted({str(index.name) for index in table.indexes if index.name}):
+        if used[table.schema, name] > 1 or name in keys:
             yield name, "two indexes of one schema cannot have the same name"
 
 

@@ -14,7 +14,6 @@ from typing import Final
 from truing.finding import Finding, Location, Severity
 from truing.orm import rules
 from truing.orm.context import Context
-from truing.orm.mirrors import mirrors
 from truing.orm.sources import shown
 from truing.orm.subjects import MapperWarning, Subject
 from truing.rule import Registry, Rule, Selection
@@ -94,7 +93,9 @@ def _unused(context: Context, active: set[str], used: set[tuple[str, int, str]])
 
 
 def _warnings(context: Context, texts: Iterable[str]) -> Iterator[MapperWarning]:
-    mirrored = [{f"'{each.label}'" for each in pair} for pair in mirrors(context.relationships)]
+    mirrored = [
+        {f"'{each.label}'" for each in (one, other)} for one, others in context.mirrors.items() for other in others
+    ]
     for text in texts:
         named = next((each for each in context.relationships if f"'{each.label}'" in text), None)
         label = named.label if named else text.partition(".")[0]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
+from functools import cache
 from typing import Any
 
 import msgspec
 from sqlalchemy import ARRAY, Column, Enum
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from truing.orm.context import Context
@@ -60,8 +62,12 @@ def _swapped(enum_class: type[Any] | None, model: tuple[str, ...], live: tuple[s
 def dialect_type(column: Column[Any]) -> TypeEngine[Any]:
     """Return the type that a column has on PostgreSQL, below any decorator."""
     type_: TypeEngine[Any] = column.type
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     while isinstance(type_, TypeDecorator):
-        type_ = type_.load_dialect_impl(dialect)
+        type_ = type_.load_dialect_impl(_dialect())
     variant = type_._variant_mapping.get("postgresql")  # noqa: SLF001 - with_variant() has no public way back
     return variant if variant is not None else type_
+
+
+@cache
+def _dialect() -> Dialect:
+    return postgresql.dialect()  # type: ignore[no-untyped-call]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -31,11 +30,11 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Sources:
-    """The sources of the models; each file is read once."""
+    """The sources of the models; each file is read and parsed once."""
 
     def __init__(self) -> None:
-        self._classes: dict[type, _Written | None] = {}
-        self._files: dict[str, tuple[Suppression, ...]] = {}
+        self._files: dict[str, _File] = {}
+        self._of_class: dict[type, str | None] = {}
 
     def of(self, class_: type | None, attribute: str = "") -> Place | None:
         """Find a class, or the line of an attribute of it, also where a mixin has it.
@@ -46,13 +45,12 @@ class Sources:
         """
         if class_ is None:
             return None
-        for each in class_.__mro__ if attribute else (class_,):
-            written = self._written(each)
-            lines = written.attributes.get(attribute) if written else None
-            if written and lines:
-                return written.place(*lines)
-        written = self._written(class_)
-        return written.place(written.first, written.last) if written else None
+        for each in class_.__mro__ if attribute else ():
+            file, written = self._written(each)
+            if written and attribute in written.attributes:
+                return _place(file, *written.attributes[attribute])
+        file, written = self._written(class_)
+        return _place(file, written.first, written.last) if written else None
 
     def allowed(self, rule: str, place: Place | None) -> Suppression | None:
         """Return the suppression that allows a rule at a place."""
@@ -64,52 +62,71 @@ class Sources:
 
     def suppressions(self, file: str) -> tuple[Suppression, ...]:
         """Return the suppressions in a file."""
-        if file not in self._files:
-            try:
-                text = Path(file).read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                text = ""
-            self._files[file] = python_suppressions(text)
-        return self._files[file]
+        return self._file(file).suppressions
 
     @property
     def files(self) -> tuple[str, ...]:
         """The files of all classes that were asked for."""
-        return tuple(dict.fromkeys(each.file for each in self._classes.values() if each))
+        return tuple(self._files)
 
-    def _written(self, class_: type) -> _Written | None:
-        if class_ not in self._classes:
-            self._classes[class_] = _find(class_)
-        return self._classes[class_]
+    def _written(self, class_: type) -> tuple[str, _Written | None]:
+        if class_ not in self._of_class:
+            try:
+                self._of_class[class_] = inspect.getsourcefile(class_)
+            except (OSError, TypeError):
+                self._of_class[class_] = None
+        file = self._of_class[class_]
+        # inspect.getsourcelines() would parse the whole file again for every class.
+        return file or "", self._file(file).classes.get(class_.__qualname__) if file else None
+
+    def _file(self, file: str) -> _File:
+        if file not in self._files:
+            self._files[file] = _read(file)
+        return self._files[file]
 
 
-class _Written(msgspec.Struct, frozen=True, dict=True):
-    """A class in its file."""
+class _Written(msgspec.Struct, frozen=True):
+    """A class in its file: its lines, and those of its attributes."""
 
-    file: str
-    text: str
     first: int
+    last: int
+    attributes: dict[str, tuple[int, int]]
 
-    @property
-    def last(self) -> int:
-        return self.first + len(self.text.splitlines()) - 1
 
-    def place(self, first: int, last: int) -> Place:
-        return Place(Location(shown(self.file), first), self.file, first, last)
+class _File(msgspec.Struct, frozen=True):
+    """A file: its classes by their qualified names, and its suppressions."""
 
-    @cached_property
-    def attributes(self) -> dict[str, tuple[int, int]]:
-        try:
-            tree = ast.parse(textwrap.dedent(self.text))
-        except SyntaxError:
-            return {}
-        found: dict[str, tuple[int, int]] = {}
-        body = tree.body[0].body if tree.body and isinstance(tree.body[0], ast.ClassDef) else []
-        for statement in body:
-            for name in _names(statement):
-                last = statement.end_lineno or statement.lineno
-                found[name] = (self.first + statement.lineno - 1, self.first + last - 1)
-        return found
+    classes: dict[str, _Written]
+    suppressions: tuple[Suppression, ...]
+
+
+def _read(file: str) -> _File:
+    try:
+        text = Path(file).read_text(encoding="utf-8", errors="replace")
+        tree = ast.parse(text)
+    except (OSError, SyntaxError, ValueError):
+        return _File({}, ())
+    # Most files of a class hierarchy (the standard library's, SQLAlchemy's) have no suppression; tokenizing is slow.
+    suppressions = python_suppressions(text) if "truing" in text else ()
+    return _File(dict(_classes(tree, "")), suppressions)
+
+
+def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, _Written]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef):
+            name = prefix + child.name
+            first = min([child.lineno, *(each.lineno for each in child.decorator_list)])
+            attributes = {
+                attribute: (statement.lineno, statement.end_lineno or statement.lineno)
+                for statement in child.body
+                for attribute in _names(statement)
+            }
+            yield name, _Written(first, child.end_lineno or child.lineno, attributes)
+            yield from _classes(child, f"{name}.")
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _classes(child, f"{prefix}{child.name}.<locals>.")
+        elif isinstance(child, ast.stmt):
+            yield from _classes(child, prefix)
 
 
 def _names(statement: ast.stmt) -> list[str]:
@@ -123,13 +140,8 @@ def _names(statement: ast.stmt) -> list[str]:
     return []
 
 
-def _find(class_: type) -> _Written | None:
-    try:
-        file = inspect.getsourcefile(class_)
-        lines, first = inspect.getsourcelines(class_)
-    except (OSError, TypeError):
-        return None
-    return _Written(file, "".join(lines), first) if file else None
+def _place(file: str, first: int, last: int) -> Place:
+    return Place(Location(shown(file), first), file, first, last)
 
 
 def shown(file: str) -> str:

@@ -247,10 +247,6 @@ class MapperWarning(Subject, frozen=True, kw_only=True, eq=False, dict=True):
     mirrored: bool = False
 
 
-class Models(Subject, frozen=True, kw_only=True, eq=False, dict=True):
-    """All models at once."""
-
-
 def has_subclass_table(subject: MappedColumn) -> bool:
     """Tell whether a column is a subclass's in its parent's table, where rows of other classes leave it empty."""
     mapper = subject.mapper

@@ -72,7 +72,7 @@ def _before(table: Table, event: Event) -> Iterator[Trigger]:
 
 
 def _function(context: Context, trigger: Trigger) -> Function | None:
-    return next((each for each in context.snapshot.functions if each.name == trigger.function), None)
+    return context.functions.get(trigger.function)
 
 
 def _body(context: Context, trigger: Trigger) -> str:

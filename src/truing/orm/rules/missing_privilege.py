@@ -64,7 +64,7 @@ def missing_privilege(subject: MappedTable, context: Context) -> Iterator[Proble
             remedy=f"GRANT {', '.join(missing)} ON {subject.name.sql} TO {to};",
             severity=None if "SELECT" in missing else Severity.WARNING,
         )
-    for sequence in context.snapshot.sequences:
+    for sequence in context.sequences.get(subject.name, ()):
         held = role.access.get(sequence.name)
         owner = sequence.owned_by
         # An identity's sequence is the table's own and needs no privilege.

@@ -51,7 +51,7 @@ def nearly_exhausted_sequence(subject: MappedColumn, context: Context) -> Iterat
     live, table = subject.live, subject.owner.live
     if live is None or table is None:
         return
-    for sequence in context.snapshot.sequences:
+    for sequence in context.sequences.get(table.name, ()):
         owner, last = sequence.owned_by, context.usage.positions.get(sequence.name)
         if owner is None or last is None or (owner.table, owner.column) != (table.name, live.name):
             continue

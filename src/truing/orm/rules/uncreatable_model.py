@@ -63,7 +63,7 @@ def uncreatable_model(subject: MappedTable, context: Context) -> Iterator[Proble
     Index("idx_cities_name", City.name)
     ```
     """
-    for what, why in problems(subject.table, context.snapshot):
+    for what, why in problems(subject.table, context.snapshot, context.index_names):
         yield Problem(
             f"{subject.label} cannot be created from the models: {why}.",
             subject=f"{subject.label}.{what}" if what else subject.label,

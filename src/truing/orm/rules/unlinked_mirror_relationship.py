@@ -6,15 +6,14 @@ from collections.abc import Iterator
 
 from truing.finding import Severity
 from truing.orm.context import Context
-from truing.orm.mirrors import mirrors
 from truing.orm.subjects import (
-    Models,
+    MappedRelationship,
 )
 from truing.rule import Problem, rule
 
 
-@rule("TR312", "unlinked-mirror-relationship", on=Models, severity=Severity.WARNING, since="0.1")
-def unlinked_mirror_relationship(_subject: Models, context: Context) -> Iterator[Problem]:
+@rule("TR312", "unlinked-mirror-relationship", on=MappedRelationship, severity=Severity.WARNING, since="0.1")
+def unlinked_mirror_relationship(subject: MappedRelationship, context: Context) -> Iterator[Problem]:
     """Find mirror relationships without back_populates.
 
     ## What it does
@@ -57,12 +56,10 @@ def unlinked_mirror_relationship(_subject: Models, context: Context) -> Iterator
         tenant: Mapped[Tenant | None] = relationship(back_populates="profiles")
     ```
     """
-    for one, other in mirrors(context.relationships):
+    for other in context.mirrors.get(subject, ()):
         yield Problem(
-            f"{one.label} and {other.label} are two sides of the same columns and do not know of each other: a change"
-            " of one is not seen in the other.",
-            subject=one.label,
-            location=one.place.location if one.place else None,
-            remedy=f'{one.label}: relationship(..., back_populates="{other.relationship.key}")\n'
-            f'{other.label}: relationship(..., back_populates="{one.relationship.key}")',
+            f"{subject.label} and {other.label} are two sides of the same columns and do not know of each other: a"
+            " change of one is not seen in the other.",
+            remedy=f'{subject.label}: relationship(..., back_populates="{other.relationship.key}")\n'
+            f'{other.label}: relationship(..., back_populates="{subject.relationship.key}")',
         )

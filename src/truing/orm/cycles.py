@@ -1,0 +1,48 @@
+"""Which required foreign keys form circles? Foreign keys in; the keys of each circle out, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from truing.names import QualifiedName
+from truing.orm.live import Types, is_not_null
+from truing.orm.subjects import LiveForeignKey
+
+
+def required_cycles(types: Types, keys: Iterable[LiveForeignKey]) -> tuple[tuple[LiveForeignKey, ...], ...]:
+    """Find circles of NOT NULL foreign keys that are checked at once: no first row can be inserted.
+
+    Args:
+        types: the types of the database.
+        keys: all foreign keys.
+    """
+    edges: dict[QualifiedName, dict[QualifiedName, LiveForeignKey]] = {}
+    for each in keys:
+        columns = [column for name in each.key.columns if (column := each.table.column(name)) is not None]
+        required = all(is_not_null(types, each.table, column) for column in columns)
+        target = each.key.references
+        # A row may refer to itself: the key is checked when the statement has ended.
+        if required and not each.key.deferrable and each.key.enforced and target and target != each.table.name:
+            edges.setdefault(each.table.name, {}).setdefault(target, each)
+    return tuple(
+        tuple(edges[one][other] for one, other in zip(cycle, (*cycle[1:], cycle[0]), strict=True))
+        for cycle in _cycles(edges)
+    )
+
+
+def _cycles(edges: dict[QualifiedName, dict[QualifiedName, LiveForeignKey]]) -> Iterator[tuple[QualifiedName, ...]]:
+    """Give a shortest cycle through each table that is in one; every cycle once, from its first table by name."""
+    seen: set[frozenset[QualifiedName]] = set()
+    for start in sorted(edges):
+        paths: list[tuple[QualifiedName, ...]] = [(start,)]
+        visited = {start}
+        while paths:
+            path = paths.pop(0)
+            following = sorted(edges.get(path[-1], ()))
+            if start in following:
+                if frozenset(path) not in seen:
+                    seen.add(frozenset(path))
+                    yield path
+                break
+            paths += [(*path, each) for each in following if each not in visited]
+            visited.update(following)
