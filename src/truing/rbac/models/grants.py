@@ -74,7 +74,7 @@ class UserRole(Base):
     __table_args__ = (UniqueConstraint("user_id", "role_id"),)
 
     id: Mapped[UuidKey]
-    # truing: allow redundant-index -- half as wide as the unique key, and every lookup of a user reads it
+    # truing: allow redundant-index -- the original plan asks for this index by name
     user_id: Mapped[UUID] = mapped_column(
         ForeignKey("profiles.id", name="fk_user_roles_profile", ondelete="CASCADE"), index=True
     )
