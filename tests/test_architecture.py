@@ -23,7 +23,7 @@ LONGEST_FUNCTION = 50
 
 def lint_imports(config: Path, source: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     program = shutil.which("lint-imports", path=Path(sys.executable).parent)
-    assert program, "import-linter is not installed: pip install 'truing[quality]'"
+    assert program, "import-linter is not installed: pip install 'truing[test]'"
     return subprocess.run(
         [program, "--config", str(config), "--no-cache"],
         capture_output=True,
