@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import time
@@ -108,10 +109,13 @@ CONTENDERS: dict[str, Callable[[str], None]] = {
 
 def once(url: str, work: Callable[[str], None], writers: int, rate: float, seed: int) -> dict[str, float]:
     with psycopg.connect(conninfo(url), autocommit=True) as connection:
+        # The copy of the database must be on the disk before anything is measured, or its writing is.
         connection.execute("CHECKPOINT")
+        os.sync()
+        time.sleep(5)
         rows = connection.execute("SELECT count(*) FROM profiles").fetchone()
         with Workload(conninfo(url), writers=writers, rate=rate, seed=seed, probe=False) as workload:
-            time.sleep(3)
+            time.sleep(5)
             before = connection.execute("SELECT pg_current_wal_lsn()::text").fetchone()
             began = time.monotonic()
             started = time.time()
@@ -124,6 +128,7 @@ def once(url: str, work: Callable[[str], None], writers: int, rate: float, seed:
         verdict = ledger.check(connection, profiles_before=rows[0] if rows else 0)
     return {
         "stall_ms": latency.longest,
+        "stall_before_ms": traffic.latency(end=started).longest,
         "p99_ms": latency.p99,
         "seconds": seconds,
         "wal_mb": float(wal[0]) / 1e6 if wal else 0.0,
@@ -167,7 +172,10 @@ def main() -> None:
                 )
     print("\nmin / median / max")
     for name, runs in results.items():
-        figures = "  ".join(f"{key} {spread([run[key] for run in runs])}" for key in ("stall_ms", "seconds", "wal_mb"))
+        figures = "  ".join(
+            f"{key} {spread([run[key] for run in runs])}"
+            for key in ("stall_ms", "stall_before_ms", "seconds", "wal_mb")
+        )
         print(f"{name:16} {figures}")
     for slow, fast in (("plain", "truing (column)"), ("plan", "truing (all)")):
         pairs = list(zip(results[slow], results[fast], strict=True))

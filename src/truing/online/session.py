@@ -40,6 +40,7 @@ def open_session(connect: Connect) -> psycopg.Connection[Any]:
     """
     connection = connect()
     try:
+        _compress_wal(connection)
         token = str(time.monotonic_ns())
         connection.execute(_SETUP, {"token": token}).fetchone()
         _refuse_pooler(connection, token)
@@ -47,6 +48,17 @@ def open_session(connect: Connect) -> psycopg.Connection[Any]:
         connection.close()
         raise
     return connection
+
+
+def _compress_wal(connection: psycopg.Connection[Any]) -> None:
+    """Have this session's full-page images compressed, where it may choose: a backfill touches every page.
+
+    A superuser may, and whoever was given GRANT SET ON PARAMETER wal_compression (PostgreSQL 15).
+    """
+    try:
+        connection.execute("SET wal_compression = on")
+    except psycopg.errors.InsufficientPrivilege:
+        return
 
 
 def _refuse_pooler(connection: psycopg.Connection[Any], token: str) -> None:
