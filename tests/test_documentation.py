@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -144,3 +146,13 @@ def test_the_reference_is_up_to_date(database):
     assert stale == [], "run: python -m tests.regenerate_docs"
     unknown = set((ROOT / "docs" / "reference").glob("*.md")) - set(made)
     assert not unknown, "every page of the reference is generated"
+
+
+def test_the_architecture_page_has_the_layers_of_the_contract():
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    wanted = [set(re.findall(r"\w+", layer)) - {"__main__"} for layer in contract["layers"]]
+    page = read_page(ROOT / "docs" / "explanation" / "architecture.md")
+    told = next(block.text for block in page.blocks if "alembic_plugin" in block.text)
+    # The page puts the two front ends on one line.
+    told_layers = [set(re.findall(r"\w+", line)) for line in told.splitlines()]
+    assert told_layers == [wanted[0] | wanted[1], *wanted[2:]]
