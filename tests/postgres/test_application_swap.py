@@ -51,8 +51,8 @@ def test_with_release_a_no_unit_of_work_fails_there_and_back(op, database, sql, 
         types = list(there_and_back(op, clients, sql))
     assert types == ["uuid", "uuid", "uuid", "text"]
     assert [failure for client in clients for failure in client.failures] == []
-    # Seen to have mattered: statements did meet the change.
-    assert all(client.retried for client in clients)
+    # Seen to have mattered: statements did meet the change. The first to meet it renews the pool for all the others.
+    assert any(client.retried for client in clients)
     check_books(clients, sql)
 
 
