@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
@@ -19,6 +19,9 @@ from truing.online import journal
 from truing.online.locking import RETRIABLE
 from truing.online.settings import OnlineSettings
 from truing.plan import Batches, Settle
+
+_WORTH_A_VACUUM: Final = 10_000.0
+"""With fewer rows than this the dead versions are not worth a vacuum."""
 
 
 class BatchSize:
@@ -125,13 +128,15 @@ class Pass:
             if rows_done >= vacuum_at:
                 vacuum(self._connection, self._action.table)
                 vacuum_at = self._next_vacuum(rows_done, total)
+        if rows_done >= _WORTH_A_VACUUM and vacuum_at != float("inf"):
+            # The next look at every row would otherwise mark them all as committed in one burst of page images.
+            vacuum(self._connection, self._action.table)
         return rows_done
 
     def _next_vacuum(self, rows_done: int, total: int) -> float:
         if not self._action.vacuum or not self._settings.vacuum_every:
             return float("inf")
-        # Below ten thousand rows the dead versions are not worth a vacuum.
-        return rows_done + max(10_000.0, total * self._settings.vacuum_every)
+        return rows_done + max(_WORTH_A_VACUUM, total * self._settings.vacuum_every)
 
     def _batch(self, condition: str, cursor: Any, rows_done: int) -> None:
         statement = self._action.statement.replace("{range}", condition)
@@ -167,7 +172,8 @@ def retry(
 def vacuum(connection: psycopg.Connection[Any], table: QualifiedName) -> None:
     """Vacuum a table on the way, so that a backfill reuses its own dead space; SHARE UPDATE EXCLUSIVE only."""
     try:
-        connection.execute("SET lock_timeout = '1s'")
+        # Paced as autovacuum is (documentation: "Cost-based Vacuum Delay"): at full speed its writes stall commits.
+        connection.execute("SET lock_timeout = '1s'; SET vacuum_cost_delay = '2ms'; SET vacuum_cost_limit = 400")
         connection.execute(f"VACUUM (TRUNCATE off, INDEX_CLEANUP on) {table.sql}")
     except (psycopg.errors.LockNotAvailable, psycopg.errors.InsufficientPrivilege):
         return  # somebody else vacuums it, or may; either way the backfill goes on
