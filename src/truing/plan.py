@@ -40,8 +40,7 @@ class Concurrent(msgspec.Struct, frozen=True, tag="concurrent", tag_field="run")
 
     Attributes:
         statement: ``CREATE INDEX CONCURRENTLY``, ``VALIDATE CONSTRAINT``, ``VACUUM``, ``ANALYZE`` ...
-        cleanup: statements that remove what an interrupted try left; each run outside a transaction. An entry of
-            ``leftover`` says when.
+        cleanup: statements that remove what an interrupted try left; each run outside a transaction.
         leftover: a query that is true when there is something to clean up.
         lock_timeout_ms: 0 for index builds, which wait for old snapshots by design.
     """
@@ -54,8 +53,6 @@ class Concurrent(msgspec.Struct, frozen=True, tag="concurrent", tag_field="run")
 
 class Batches(msgspec.Struct, frozen=True, tag="batches", tag_field="run"):
     """A resumable pass over a table in key order, in short transactions.
-
-    ``statement`` holds the placeholders ``{lower}``, ``{upper}`` (conditions on the key) which the runner fills.
 
     Attributes:
         table: the table.
@@ -102,7 +99,7 @@ class Step(msgspec.Struct, frozen=True):
         title: what it does, for a person.
         action: how it is run.
         probe: a query that returns true when the catalog shows it as done; empty where only the journal knows.
-        repeatable: whether a rerun may run it again although the journal has it as done (idempotent mending).
+        on_violation: the id of the earlier step to go back to when this one meets rows that break it (SQLSTATE 23).
     """
 
     id: str
@@ -110,7 +107,6 @@ class Step(msgspec.Struct, frozen=True):
     action: AnyAction
     probe: str = ""
     on_violation: str = ""
-    """The id of the earlier step to go back to when this one meets rows that break it (SQLSTATE class 23)."""
 
     @property
     def strongest_lock(self) -> LockMode | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any, Final
 
 import msgspec
@@ -72,7 +73,7 @@ def run_locked(
     give_up = time.monotonic() + settings.lock_budget_s
     patience = min(settings.patience_s, settings.lock_budget_s / 2)
     started = time.monotonic()
-    for number in _count():
+    for number in count(1):
         # Whoever has been holding a conflicting lock for long will not let go in 80 ms: wait without queueing.
         while time.monotonic() < started + patience and in_the_way(connection, locks, older_than_s=_LONG_S):
             point("waiting for long transactions")
@@ -97,14 +98,7 @@ def run_locked(
             if not connection.closed and connection.info.transaction_status:
                 connection.execute("ROLLBACK")
             raise
-    raise AssertionError  # pragma: no cover - _count never ends
-
-
-def _count() -> Iterator[int]:
-    number = 0
-    while True:
-        number += 1
-        yield number
+    raise AssertionError  # pragma: no cover - count() never ends
 
 
 def _try_once(
