@@ -100,6 +100,27 @@ def test_up_settle_and_down_again(ini, database, capsys):
     assert [(row["key"], row["settled"]) for row in said["tables"][1]["rows"]] == [("10", "kept as it is")]
 
 
+def test_everything_of_a_class_is_settled_at_once_and_a_refusal_says_how_far_it_came(ini, database, capsys):
+    run(["upgrade"])
+    everything = ("quarantine", "resolve", "--table", "app.profiles", "--reason", "malformed")
+    # A row that has gone cannot get a value; those before it have theirs.
+    database.execute("DELETE FROM app.profiles WHERE id = 30")
+    given = "6f1c0c5e-3d7c-4f6e-9d1f-0f4f3c1b2a10"
+    capsys.readouterr()
+    assert run([*everything, "--value", given]) == 2
+    said = capsys.readouterr().err
+    assert "no longer in app.profiles (2 are settled)" in said
+    assert "--keep" in said
+    rows = "SELECT id FROM app.profiles WHERE tenant_id = %s ORDER BY id"
+    assert database.execute(rows, [given]) == [(10,), (20,)]
+
+    code, said = answer(capsys, *everything, "--keep")
+    assert (code, said["summary"]) == (0, "Settled: 8 entries.")
+    assert database.execute("SELECT count(*) FROM _truing.quarantine WHERE resolved_at IS NULL") == [(0,)]
+    assert database.execute(rows, [given]) == [(10,), (20,)]
+    assert answer(capsys, *everything, "--keep")[1]["summary"] == "Settled: 0 entries."
+
+
 def test_progress_goes_to_standard_error(ini, capsys):
     assert run(["upgrade", "--to", "convert"]) == 0
     said = capsys.readouterr()
@@ -114,6 +135,8 @@ def test_progress_goes_to_standard_error(ini, capsys):
         (["quarantine", "show", "17"], "no entry 17"),
         (["quarantine", "resolve", "17"], "--value TEXT or --keep"),
         (["quarantine", "resolve", "17", "--value", "x", "--keep"], "--value TEXT or --keep"),
+        (["quarantine", "resolve", "--keep"], "either an ID, or --table and --reason"),
+        (["quarantine", "resolve", "17", "--reason", "empty", "--keep"], "either an ID, or --table and --reason"),
         (["upgrade", "--to", "nowhere"], "nowhere"),
     ],
 )
@@ -146,11 +169,13 @@ def test_interrupting_stops_and_going_on_ends_it(ini, database, capsys):
             text=True,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'truing%' AND datname = current_database()"
+        # The step that needs the lock has begun: the journal has the operation, and the one before is done.
+        begun = "SELECT to_regclass('_truing.op') IS NOT NULL"
+        waiting = "SELECT count(*) FROM _truing.event WHERE kind = 'finished'"
         deadline = time.monotonic() + 60
-        while not database.execute(waiting)[0][0] and time.monotonic() < deadline:
+        while not (database.execute(begun)[0][0] and database.execute(waiting)[0][0]):
+            assert time.monotonic() < deadline, "the upgrade has not begun"
             time.sleep(0.05)
-        time.sleep(1)
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=120)
     # Between two steps it stops at once; within one it says first that it will.

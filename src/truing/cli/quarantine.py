@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -25,12 +26,19 @@ def command() -> None:
       truing quarantine show 17
       truing quarantine resolve 17 --value 6f1c0c5e-3d7c-4f6e-9d1f-0f4f3c1b2a10
       truing quarantine resolve 17 --keep
+      truing quarantine resolve --table public.profiles --reason empty --keep
     """
 
 
+_TABLE = click.option("--table", metavar="TABLE", help="Only of this table (schema.name).")
+_REASON = click.option(
+    "--reason", type=click.Choice(["null", "empty", "malformed", "orphan"]), help="Only of this class."
+)
+
+
 @command.command("list")
-@click.option("--table", metavar="TABLE", help="Only of this table (schema.name).")
-@click.option("--reason", type=click.Choice(["null", "empty", "malformed", "orphan"]), help="Only of this class.")
+@_TABLE
+@_REASON
 @click.option("--all", "everything", is_flag=True, help="Settled ones too.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Show at most so many.")
 @common
@@ -94,19 +102,25 @@ def show_command(invocation: Invocation, number: int) -> int:
 
 
 @command.command("resolve")
-@click.argument("number", metavar="ID", type=int)
+@click.argument("number", metavar="[ID]", type=int, required=False)
+@_TABLE
+@_REASON
 @click.option("--value", metavar="TEXT", help="Give the row this value.")
 @click.option("--keep", is_flag=True, help="Leave the row as it is and settle the entry.")
 @common
-def resolve_command(invocation: Invocation, number: int, value: str | None, keep: bool) -> int:
-    """Settle one original: give its row a value, or keep what it has.
+def resolve_command(
+    invocation: Invocation, number: int | None, table: str | None, reason: str | None, value: str | None, keep: bool
+) -> int:
+    """Settle one original, or all of a table or class: give the row a value, or keep what it has.
 
-    The database itself checks the value; nothing is settled when it refuses it.
+    The database itself checks the value; an entry is not settled when it refuses it. Without an ID every open entry
+    of --table and --reason is settled, one after the other; after a stop the same command goes on.
 
     \b
     Examples:
       truing quarantine resolve 17 --value 6f1c0c5e-3d7c-4f6e-9d1f-0f4f3c1b2a10
       truing quarantine resolve 17 --keep
+      truing quarantine resolve --table public.profiles --reason empty --keep
     """
     from truing.cli.database import connect_writing, url_of
     from truing.errors import UsageError
@@ -115,7 +129,15 @@ def resolve_command(invocation: Invocation, number: int, value: str | None, keep
 
     if (value is not None) == keep:
         raise UsageError("Say what to do with the row.", hint="Give either --value TEXT or --keep.")
+    if (number is None) == (table is None and reason is None):
+        raise UsageError("Say which entries are meant.", hint="Give either an ID, or --table and --reason.")
     with connect_writing(url_of(invocation)) as connection:
+        if number is None:
+            waiting = quarantine.waiting(connection, table=table, reason=reason)
+            everything = quarantine.resolve_all(connection, table=table, reason=reason, value=value, keep=keep)
+            with click.progressbar(everything, length=waiting, label="Settling", file=sys.stderr) as settled:
+                done = max(settled, default=0)
+            return invocation.answer(document("quarantine resolve", summary=f"Settled: {done:,} entries."))
         entry = quarantine.resolve(connection, number, value=value, keep=keep)
     return invocation.answer(document("quarantine resolve", facts=_whole(entry), summary=_state(entry)))
 

@@ -132,15 +132,17 @@ def _verified(invocation: Invocation, recorded: tuple[RecordedRevision, ...], fa
         checks = verify(recorded, connection, version_table=table, version_schema=schema)
         waiting = sum(row[3] for row in counts(connection))
     bad = [each for each in checks if not each.good]
+    # A person looks for what is wrong; what is good is a number, unless a program reads it.
+    shown = checks if invocation.verbose or invocation.output_format == "json" else bad
     rows: tuple[dict[str, Cell], ...] = tuple(
-        {"looked at": each.what, "good": each.good, "seen": each.seen} for each in checks
+        {"looked at": each.what, "good": each.good, "seen": each.seen} for each in shown
     )
     columns = tuple(Column(key, key) for key in ("looked at", "good", "seen"))
     return invocation.answer(
         document(
             "upgrade",
-            tables=[Table("checks", "Afterwards", columns, rows)],
-            facts=facts,
+            tables=[Table("checks", "Afterwards", columns, rows)] if rows else (),
+            facts=facts | {"looked at afterwards": f"{len(checks)}, good: {len(checks) - len(bad)}"},
             summary=f"{len(bad)} of {len(checks)} checks failed."
             if bad
             else "The database is up to date, and verified.",

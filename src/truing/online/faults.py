@@ -1,7 +1,8 @@
 """Faults on purpose, for tests that prove what survives a crash.
 
-``TRUING_FAULTS=seed:probability[:kill|raise]`` makes each point that the runner passes fail with that probability:
-``kill`` ends the process as kill -9 does, ``raise`` raises. Without the variable a point costs one comparison.
+``TRUING_FAULTS=seed:probability[:kill|raise|stop:PID]`` makes each point that the runner passes fail with that
+probability: ``kill`` ends the process as kill -9 does, ``raise`` raises, ``stop:PID`` stops the server whose postmaster
+has that number at once, as ``pg_ctl stop -m immediate`` does. Without the variable a point costs one comparison.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def from_environment() -> Callable[[str], None]:
     """Return the function that every runner of this process calls at each point, as ``TRUING_FAULTS`` says.
 
     Raises:
-        ValueError: the variable is not ``seed:probability[:mode]``.
+        ValueError: the variable is not ``seed:probability[:mode[:PID]]``.
     """
     setting = os.environ.get("TRUING_FAULTS")
     if not setting:
@@ -36,8 +37,12 @@ def from_environment() -> Callable[[str], None]:
 
     def point(name: str) -> None:
         if dice.random() < chance:
-            if mode == ["raise"]:
-                raise InjectedFaultError(name)
-            os.kill(os.getpid(), signal.SIGKILL)
+            match mode:
+                case ["raise"]:
+                    raise InjectedFaultError(name)
+                case ["stop", pid]:
+                    os.kill(int(pid), signal.SIGQUIT)
+                case _:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
     return point

@@ -7,6 +7,7 @@ half of this module builds the statements that move rows in and give them back; 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -265,6 +266,12 @@ def counts(connection: psycopg.Connection[Any]) -> list[tuple[str, str, str, int
     ).fetchall()
 
 
+def waiting(connection: psycopg.Connection[Any], *, table: str | None = None, reason: str | None = None) -> int:
+    """Count what is open, of a table and of a class where they are given."""
+    rel = parse_qualified(table).sql if table else None
+    return sum(row[3] for row in counts(connection) if rel in {None, row[0]} and reason in {None, row[2]})
+
+
 def show(connection: psycopg.Connection[Any], number: int) -> Quarantined:
     """Return one original, whole.
 
@@ -309,6 +316,43 @@ def resolve(connection: psycopg.Connection[Any], number: int, *, value: str | No
             "UPDATE _truing.quarantine SET resolved_at = now(), resolution = %s WHERE id = %s", (done, number)
         )
     return show(connection, number)
+
+
+def resolve_all(
+    connection: psycopg.Connection[Any],
+    *,
+    table: str | None = None,
+    reason: str | None = None,
+    value: str | None,
+    keep: bool = False,
+) -> Iterator[int]:
+    """Settle everything that is open alike, each entry in a transaction of its own, so that no row waits for another.
+
+    Args:
+        connection: in autocommit mode, as a role that may write the tables.
+        table: only of this table, as a person writes it.
+        reason: only of this class.
+        value: the value for every row's column, as text.
+        keep: leave the rows as they are.
+
+    Yields:
+        How many are settled so far, after each.
+
+    Raises:
+        UsageError: an entry cannot be settled so; those before it are, and the message has its number.
+    """
+    step = 1_000
+    done = 0
+    while entries := listed(connection, table=table, reason=reason, limit=step):
+        for entry in entries:
+            try:
+                resolve(connection, entry.id, value=value, keep=keep)
+            except UsageError as error:
+                raise UsageError(
+                    f"entry {entry.id}: {error.message} ({done:,} are settled)", hint=error.advice
+                ) from error
+            done += 1
+            yield done
 
 
 def _set_value(connection: psycopg.Connection[Any], entry: Quarantined, value: str | None) -> None:

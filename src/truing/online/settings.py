@@ -39,5 +39,6 @@ class OnlineSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", 
     vacuum_every: float = 0.1
 
 
-current_settings: ContextVar[OnlineSettings] = ContextVar("truing_settings", default=OnlineSettings())  # noqa: B039
-"""The settings of this thread's runs. Alembic calls the operations, so that nothing can be passed through."""
+current_settings: ContextVar[OnlineSettings | None] = ContextVar("truing_settings", default=None)
+"""The settings of this thread's runs, where a front end has chosen them. Alembic calls the operations, so that nothing
+can be passed through; under plain Alembic nobody chooses, and ``[tool.truing.online]`` is read."""

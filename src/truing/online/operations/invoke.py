@@ -7,19 +7,26 @@ on a direct psycopg connection to the same database, whatever driver the applica
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from alembic.operations import Operations
+from alembic.util import CommandError
 from sqlalchemy.engine import Connection as SqlalchemyConnection
 
 from truing.changes import AnyChange
-from truing.errors import OnlineError, UnsupportedChangeError
+from truing.config import load_config
+from truing.errors import OnlineError, TruingError, UnsupportedChangeError
 from truing.names import QualifiedName
 from truing.online.run import Planned, Runner
 from truing.online.session import Connect
-from truing.online.settings import current_settings
+from truing.online.settings import OnlineSettings, current_settings
+
+if TYPE_CHECKING:
+    # Alembic is half imported when it loads its plugins, and this module with them.
+    from alembic.runtime.migration import MigrationContext
 
 
 def qualified(operations: Operations, name: str, schema: str | None) -> QualifiedName:
@@ -59,19 +66,46 @@ def carry_out(
     if record is not None:
         record(change, op_id)
         return False
-    if context.as_sql:
-        raise UnsupportedChangeError(
-            f"“{op_id}” looks at the live catalog, so it has no fixed SQL",
-            hint="`truing upgrade --plan` prints its steps for the database you name.",
-        )
-    bind = operations.get_bind()
-    connect = context.opts.get("truing_connect") or connector(bind)
-    settings = context.opts.get("truing_settings") or current_settings.get()
-    refuse_outer_transaction(operations)
-    with context.autocommit_block():
-        if _holds_locks(connect, bind):
-            raise _outer_transaction()
-        return Runner(connect, settings).run(op_id, change, planner)
+    with errors_for_alembic():
+        if context.as_sql:
+            raise UnsupportedChangeError(
+                f"“{op_id}” looks at the live catalog, so it has no fixed SQL",
+                hint="`truing upgrade --plan` prints its steps for the database you name.",
+            )
+        bind = operations.get_bind()
+        connect = context.opts.get("truing_connect") or connector(bind)
+        settings = settings_of(context)
+        refuse_outer_transaction(operations)
+        with context.autocommit_block():
+            if _holds_locks(connect, bind):
+                raise _outer_transaction()
+            return Runner(connect, settings).run(op_id, change, planner)
+
+
+def settings_of(context: MigrationContext) -> OnlineSettings:
+    """Return the runner's limits: those that env.py passes, else the front end's, else the configuration file's.
+
+    Raises:
+        ConfigurationError: ``[tool.truing.online]`` is not usable.
+    """
+    chosen: OnlineSettings | None = context.opts.get("truing_settings") or current_settings.get()
+    return chosen or load_config().section("online", OnlineSettings)
+
+
+@contextmanager
+def errors_for_alembic() -> Iterator[None]:
+    """Let errors of ours be Alembic's too: its command line prints those, and shows a traceback of any other."""
+    try:
+        yield
+    except TruingError as error:
+        error.__class__ = _also_alembics(type(error))
+        raise
+
+
+def _also_alembics(kind: type[TruingError]) -> type[TruingError]:
+    if issubclass(kind, CommandError):
+        return kind
+    return type(kind.__name__, (kind, CommandError), {"__doc__": kind.__doc__, "__module__": kind.__module__})
 
 
 def refuse_outer_transaction(operations: Operations) -> None:

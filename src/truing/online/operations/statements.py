@@ -18,10 +18,15 @@ from truing.errors import InterruptedRunError, UsageError
 from truing.locks import LockMode, TableLock
 from truing.names import literal
 from truing.online import locking
-from truing.online.operations.invoke import connector, qualified, refuse_outer_transaction
+from truing.online.operations.invoke import (
+    connector,
+    errors_for_alembic,
+    qualified,
+    refuse_outer_transaction,
+    settings_of,
+)
 from truing.online.run import stop_requested
 from truing.online.session import open_session
-from truing.online.settings import OnlineSettings
 
 
 @Operations.register_operation("execute_online")
@@ -67,14 +72,20 @@ def _execute(operations: Operations, op: ExecuteOnlineOp) -> None:
         for statement in op.statements:
             operations.execute(statement)
         return
-    refuse_outer_transaction(operations)
+    with errors_for_alembic():
+        refuse_outer_transaction(operations)
+        _run(operations, op)
+
+
+def _run(operations: Operations, op: ExecuteOnlineOp) -> None:
+    context = operations.migration_context
     locks = (TableLock(qualified(operations, op.table, op.schema), op.lock),)
     bind = operations.get_bind()
     path = bind.exec_driver_sql("SELECT current_setting('search_path')").scalar()
     # The runner's own session finds nothing by search path; the statements are written with the revision's.
     prepared = (f"SELECT pg_catalog.set_config('search_path', {literal(str(path))}, true)", *op.statements)
     connect = context.opts.get("truing_connect") or connector(bind)
-    settings = context.opts.get("truing_settings") or OnlineSettings()
+    settings = settings_of(context)
     with context.autocommit_block(), open_session(connect) as connection:
         locking.run_locked(connection, locks, prepared, settings, on_attempt=_stop_if_asked, point=lambda _: None)
 
