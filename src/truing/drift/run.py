@@ -22,6 +22,7 @@ from truing.drift.equivalent import Judge
 from truing.drift.exchange import Reply
 from truing.drift.hiding import hide
 from truing.drift.model import Drift, LeftOut
+from truing.drift.printer import Texts, alike, reprinted
 from truing.drift.prove import remedies, with_remedies
 from truing.drift.scope import managed, version_tables
 from truing.drift.snapshots import Taken
@@ -197,13 +198,34 @@ class _Run:
         reply = next((each.reply for each in (head, models) if each is not None), Reply())
         self._ours = version_tables(reply.version_table, reply.version_schema, self._around.search_path)
         left: list[LeftOut] = []
+        live = self._printed([each.snapshot for each in (applied, head, models) if each is not None], left)
         sides = Sides(
             models=self._side(models.snapshot, left) if models else None,
             head=self._side(head.snapshot, left, built=True) if head else None,
             applied=self._side(applied.snapshot, left, built=True) if applied else None,
-            live=self._side(self._live.snapshot, left) if self._live else None,
+            live=self._side(live, left) if live is not None else None,
         )
         return sides, left
+
+    def _printed(self, built: list[Snapshot], left: list[LeftOut]) -> Snapshot | None:
+        """Have the live database's definitions printed as the scratch server does, where it is of another major."""
+        live, version = self._live.snapshot if self._live is not None else None, self._workshop.version
+        if live is None or live.version.major == version.major:
+            return live
+        printed = alike(live, built, self._reprinted)
+        reason = f"printed by PostgreSQL {live.version.major}, and {version.major} cannot make it alone"
+        left.extend(LeftOut(reason, name) for name in printed.unprinted)
+        return printed.snapshot
+
+    def _reprinted(self, snapshot: Snapshot) -> Texts:
+        entry = caching.key("printed", self._workshop.version, snapshot) if self._cache is not None else ""
+        found = self._cache.text(entry) if self._cache is not None else None
+        if found is not None:
+            return {QualifiedName(schema, name): text for schema, name, text in found}
+        texts = reprinted(snapshot, self._workshop)
+        if self._cache is not None:
+            self._cache.put_text(entry, [(name.schema, name.name, text) for name, text in texts.items()])
+        return texts
 
     def _side(self, snapshot: Snapshot, left: list[LeftOut], *, built: bool = False) -> Snapshot:
         kept, out = managed(snapshot, self._options.unmanaged, self._ours)
