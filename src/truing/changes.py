@@ -71,6 +71,22 @@ class Dirty(msgspec.Struct, frozen=True):
         return policy
 
 
+class Settlement(msgspec.Struct, frozen=True):
+    """What to do with rows that share a key with others, or break a CHECK; their originals are kept.
+
+    Attributes:
+        policy: ``fail``, ``quarantine-rows``, ``null`` or (with a value) ``map``.
+        column: the column whose value is replaced; empty for the last one that the key or the condition names.
+        value: for ``map``: what the value becomes, an SQL expression over the row (alias ``t``).
+        first: columns by which rows with the same key are ordered, before their own key: the first one stays.
+    """
+
+    policy: DirtyPolicy = "fail"
+    column: str = ""
+    value: str | None = None
+    first: tuple[str, ...] = ()
+
+
 class Change(msgspec.Struct, frozen=True, tag=True, tag_field="change"):
     """Base of all changes; ``table`` is the table they are about."""
 
@@ -203,21 +219,29 @@ class AddForeignKey(Change, frozen=True):
 
 
 class AddUnique(Change, frozen=True):
-    """A new UNIQUE or PRIMARY KEY constraint over columns (or over an existing index)."""
+    """A new UNIQUE or PRIMARY KEY constraint over columns (or over an existing index).
+
+    Attributes:
+        replaces: the primary key whose place it takes.
+        settlement: what becomes of duplicates; for online operations.
+    """
 
     name: str | None
     columns: tuple[str, ...]
     primary: bool = False
     nulls_not_distinct: bool = False
     using_index: str | None = None
+    replaces: str | None = None
+    settlement: Settlement | None = None
 
 
 class AddCheck(Change, frozen=True):
-    """A new CHECK constraint."""
+    """A new CHECK constraint. ``settlement``: what becomes of rows that break it; for online operations."""
 
     name: str | None
     expression: str
     validated: bool = True
+    settlement: Settlement | None = None
 
 
 class ValidateConstraint(Change, frozen=True):
@@ -233,7 +257,10 @@ class DropConstraint(Change, frozen=True):
 
 
 class CreateIndex(Change, frozen=True):
-    """A new index. ``elements`` are columns or expressions as SQL, with their options."""
+    """A new index. ``elements`` are columns or expressions as SQL, with their options.
+
+    ``settlement``: what becomes of duplicates where it is unique; for online operations.
+    """
 
     name: str | None
     elements: tuple[str, ...]
@@ -243,6 +270,7 @@ class CreateIndex(Change, frozen=True):
     where: str | None = None
     nulls_not_distinct: bool = False
     concurrently: bool = False
+    settlement: Settlement | None = None
 
 
 class DropIndex(Change, frozen=True):

@@ -133,6 +133,9 @@ op.create_index_online("un", "p", ["tenant"], unique=True)
             False,
         ),
         ('op.create_index_online("un", "p", ["n"], unique=True)', {}, False),
+        ('op.add_check_online("p", "ck", "n > 1", violations="quarantine-rows")', {"violation": 1}, False),
+        ('op.add_check_online("p", "ck", "n > 1", violations="null")', {"violation": 1}, False),
+        ('op.add_check_online("p", "ck", "n > 1", violations={"value": "2"})', {"violation": 1}, False),
     ],
 )
 def test_constraints(database, tmp_path, body, expected, stops):
@@ -183,3 +186,36 @@ def test_a_type_that_an_old_server_cannot_be_asked_about(database, tmp_path):
     unasked = {each.change: each.kind for table in result.tables for each in table.unasked}
     assert unasked == {"d → date": "unanswerable", "CHECK ck": "created"}
     assert len(classes(result)) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        ('op.add_unique_online("d", "u", ["a", "b"])', None),
+        ('op.add_unique_online("d", "u", ["a", "b"], duplicates="quarantine-rows")', 4),
+        ('op.add_unique_online("d", "u", ["a", "b"], duplicates="null")', 7),
+        ('op.add_unique_online("d", "u", ["a", "b"], duplicates={"value": "t.b + 10 * t.id"})', 7),
+        ('op.create_index_online("u", "d", ["a", "b"], unique=True, duplicates="quarantine-rows")', 4),
+    ],
+)
+def test_duplicates_become_what_is_said_of_them(database, tmp_path, line, left):
+    """Five rows share two keys; all but the first of each are settled."""
+    database.execute(
+        "CREATE TABLE d (id int PRIMARY KEY, a int, b int);"
+        "INSERT INTO d VALUES (1, 1, 1), (2, 1, 1), (3, 1, 1), (4, 1, 2), (5, 1, 2), (6, 1, 3), (7, NULL, 1);"
+    )
+    audited = Audited(database, tmp_path, r1=line)
+    result = audited.audit()
+    (found,) = [each for each in classes(result) if each.count]
+    assert (found.row_class, found.count, found.groups) == ("duplicate", 5, 2)
+    assert found.verdict == ("refused" if left is None else "altered")
+    assert len(database.execute(found.query)) == 2
+    if left is None:
+        with pytest.raises(TruingError, match="3 rows"):
+            audited.upgrade()
+        return
+    audited.upgrade()
+    assert database.execute("SELECT count(*) FROM d") == [(left,)]
+    assert database.execute("SELECT reason, count(*) FROM _truing.quarantine GROUP BY 1") == [
+        ("duplicate", found.count - found.groups)
+    ]

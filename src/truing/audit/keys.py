@@ -10,7 +10,7 @@ from truing.audit.probes.check import mentioned
 from truing.audit.probes.probe import Outcome, Probe
 from truing.audit.probes.unique import KeyPart, column_part, index_part, unique
 from truing.catalog.model import Index
-from truing.changes import AddUnique, CreateIndex
+from truing.changes import AddUnique, CreateIndex, Settlement
 from truing.errors import SqlSyntaxError
 from truing.names import QualifiedName
 
@@ -26,6 +26,7 @@ def new_key(schema: Schema, table: TableThen, change: AddUnique, title: str, sou
         change.table,
         nulls_not_distinct=change.nulls_not_distinct,
         compared=table.now(change.columns),
+        chosen=_chosen(change, source),
     )
 
 
@@ -44,7 +45,12 @@ def new_index(schema: Schema, table: TableThen, change: CreateIndex, title: str,
         where=change.where,
         nulls_not_distinct=change.nulls_not_distinct,
         compared=table.now(columns),
+        chosen=_chosen(change, source),
     )
+
+
+def _chosen(change: AddUnique | CreateIndex, source: Source) -> Settlement | None:
+    return (change.settlement or Settlement()) if source.online else None
 
 
 def _guaranteed(schema: Schema, table: TableThen, columns: tuple[str, ...], *, nulls: bool) -> bool:

@@ -17,6 +17,7 @@ from alembic.operations.ops import (
     CreateForeignKeyOp,
     CreateIndexOp,
     CreateTableOp,
+    CreateUniqueConstraintOp,
     DropConstraintOp,
     DropIndexOp,
     DropTableOp,
@@ -143,10 +144,20 @@ def _other(op: Any) -> MigrateOperation | None:
         case CreateCheckConstraintOp():
             name, condition = _name(op.constraint_name), _sql(op.condition)
             found = OnlineCall("add_check_online", op.table_name, name, condition, schema=op.schema)
-        case DropConstraintOp(constraint_type="foreignkey" | "check" as kind):
-            drop = "drop_foreign_key_online" if kind == "foreignkey" else "drop_check_online"
-            found = OnlineCall(drop, op.table_name, _name(op.constraint_name), schema=op.schema)
+        case CreateUniqueConstraintOp() if op.constraint_name and not _unknown(op.kw):
+            options = {_INDEX_OPTIONS.get(key, key): value for key, value in op.kw.items()}
+            name, columns = _name(op.constraint_name), list(op.columns)
+            found = OnlineCall("add_unique_online", op.table_name, name, columns, schema=op.schema, **options)
+        case DropConstraintOp(constraint_type="foreignkey" | "check" | "unique" as kind):
+            drop = {"foreignkey": "drop_foreign_key_online", "check": "drop_check_online"}
+            call = drop.get(kind, "drop_unique_online")
+            found = OnlineCall(call, op.table_name, _name(op.constraint_name), schema=op.schema)
     return found
+
+
+def _unknown(options: dict[str, Any]) -> bool:
+    """Tell whether a unique constraint has options that no operation takes."""
+    return any(value for key, value in options.items() if key != "postgresql_nulls_not_distinct")
 
 
 def _name(name: Any) -> str:

@@ -194,6 +194,11 @@ def finish_sql(plan: Plan) -> str:
     )
 
 
+def forget(connection: psycopg.Connection[Any], op_id: str) -> None:
+    """Remove an operation that has not changed anything."""
+    connection.execute("DELETE FROM _truing.op WHERE op_id = %s", (op_id,))
+
+
 def note(connection: psycopg.Connection[Any], op_id: str, step: str, kind: str, detail: dict[str, Any]) -> None:
     """Keep an event: a try of a lock, a finished step, an error."""
     connection.execute(

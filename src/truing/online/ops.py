@@ -25,6 +25,7 @@ from truing.online.operations.foreign_key import AddForeignKeyOnlineOp, DropFore
 from truing.online.operations.index import CreateIndexOnlineOp, DropIndexOnlineOp
 from truing.online.operations.not_null import DropNotNullOnlineOp, SetNotNullOnlineOp
 from truing.online.operations.statements import ExecuteOnlineOp
+from truing.online.operations.unique import AddPrimaryKeyOnlineOp, AddUniqueOnlineOp, DropUniqueOnlineOp
 
 Arguments = ParamSpec("Arguments")
 
@@ -42,6 +43,8 @@ def _function(method: Callable[Concatenate[Operations, Arguments], None]) -> Cal
 add_check_online = _function(AddCheckOnlineOp.add_check_online)
 add_column_online = _function(AddColumnOnlineOp.add_column_online)
 add_foreign_key_online = _function(AddForeignKeyOnlineOp.add_foreign_key_online)
+add_primary_key_online = _function(AddPrimaryKeyOnlineOp.add_primary_key_online)
+add_unique_online = _function(AddUniqueOnlineOp.add_unique_online)
 contract_column_online = _function(ContractColumnOnlineOp.contract_column_online)
 convert_column_online = _function(ConvertColumnOnlineOp.convert_column_online)
 create_index_online = _function(CreateIndexOnlineOp.create_index_online)
@@ -50,6 +53,7 @@ drop_column_online = _function(DropColumnOnlineOp.drop_column_online)
 drop_foreign_key_online = _function(DropForeignKeyOnlineOp.drop_foreign_key_online)
 drop_index_online = _function(DropIndexOnlineOp.drop_index_online)
 drop_not_null_online = _function(DropNotNullOnlineOp.drop_not_null_online)
+drop_unique_online = _function(DropUniqueOnlineOp.drop_unique_online)
 execute_online = _function(ExecuteOnlineOp.execute_online)
 finish_column_online = _function(FinishColumnOnlineOp.finish_column_online)
 restore_column_online = _function(RestoreColumnOnlineOp.restore_column_online)

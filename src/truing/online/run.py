@@ -68,6 +68,10 @@ class Runner:
         with open_session(self._connect) as connection:
             claim(connection, op_id)
             entry = journal.load(connection, op_id) if journal.exists(connection) else None
+            if entry is not None and _only_looked(entry) and entry.spec_hash != journal.spec_hash(change):
+                # It stopped at rows that its policy refuses, and nothing was changed: another policy is welcome.
+                journal.forget(connection, op_id)
+                entry = None
             resumed = entry is not None and not entry.done
             if entry is None or entry.done:
                 # What the journal has as done may have been undone by hand since: only the catalog knows.
@@ -229,6 +233,12 @@ class _Run:
             if self.connection.info.transaction_status:
                 self.connection.execute("ROLLBACK")
             journal.fail(self.connection, self.plan.op_id, f"{step.title}: {message}")
+
+
+def _only_looked(entry: journal.Entry) -> bool:
+    """Tell whether an operation has not come past its first look for rows that stop it."""
+    first = entry.plan.steps[entry.step].action if entry.step == 0 and not entry.done else None
+    return isinstance(first, Settle) and bool(first.refusal)
 
 
 def _stop_if_asked() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from truing.audit.model import Source
-from truing.audit.probes.check import mentioned
+from truing.audit.probes.check import mentioned, settled
 from truing.audit.probes.probe import Outcome, Probe
+from truing.changes import Settlement
 from truing.errors import SqlSyntaxError
 from truing.names import QualifiedName, ident
 from truing.sql.parse import clone, deparse_expression, has, parse, parts, unwrap
@@ -53,6 +54,7 @@ def unique(
     nulls_not_distinct: bool = False,
     compared: tuple[str, ...] = (),
     derived: bool = False,
+    chosen: Settlement | None = None,
 ) -> Probe:
     """Ask which keys occur more than once.
 
@@ -65,17 +67,23 @@ def unique(
         nulls_not_distinct: whether NULLs are equal to each other.
         compared: the columns (by their names now) that a pending change gives other values.
         derived: the key exists already, and only a pending change makes keys equal.
+        chosen: how an online operation settles all rows of the same key but the first.
     """
     conditions = [] if nulls_not_distinct else [f"{part.sql} IS NOT NULL" for part in key]
     conditions += [f"({where}) IS TRUE"] if where else []
     columns = tuple(dict.fromkeys(column for part in key for column in part.columns))
     used = (*columns, *(mentioned(where) if where else ()))
-    fate = "the revision fails"
+    duplicate = settled(chosen, columns)
+    collision = duplicate
+    if duplicate.verdict == "refused":
+        collision = Outcome("refused", f"{duplicate.fate}: they become equal", duplicate.policy)
+    else:
+        duplicate = collision = Outcome("altered", f"the first stays; of others: {duplicate.fate}", duplicate.policy)
     return Probe(
         title=title,
         columns=columns,
         source=source,
-        outcomes={"duplicate": Outcome("refused", fate), "collision": Outcome("refused", f"{fate}: they become equal")},
+        outcomes={"duplicate": duplicate, "collision": collision},
         value=key[0].sql if len(key) == 1 else f"ROW({', '.join(part.sql for part in key)})",
         alias=table.name,
         uses=used,

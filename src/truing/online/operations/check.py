@@ -3,6 +3,9 @@
 Before: ``op.create_check_constraint("ck", "t", "n > 0")`` reads the whole table under a lock that nobody can work
 beside. After: ``op.add_check_online("t", "ck", "n > 0")`` adds it NOT VALID in milliseconds and validates it while
 everybody works.
+
+``violations`` says what becomes of rows that break it; they are looked for before anything is changed, their originals
+are kept, and ``op.drop_check_online`` gives them back.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ from typing import Any
 import psycopg
 from alembic.operations import MigrateOperation, Operations
 
-from truing.changes import AddCheck, DropConstraint
+from truing.changes import AddCheck, DirtyPolicy, DropConstraint, Settlement
 from truing.errors import UnsupportedChangeError
 from truing.locks import LockMode, TableLock
 from truing.names import QualifiedName, ident, literal
+from truing.online import journal, settling
 from truing.online.facts import require_table
+from truing.online.giving_back import give_back_steps
 from truing.online.operations.invoke import carry_out, qualified
 from truing.online.run import Planned
 from truing.plan import Concurrent, Locked, Plan, Step
@@ -30,9 +35,9 @@ def identity(table: QualifiedName, name: str) -> str:
 def plan_add(change: AddCheck, connection: psycopg.Connection[Any]) -> Planned | None:
     """Plan a CHECK; None where a valid one of its name is there with the same meaning."""
     table, name = require_table(connection, change.table), str(change.name)
-    present, target = table.constraint(name), table.name.sql
+    present, target, op_id = table.constraint(name), table.name.sql, identity(table.name, name)
+    wanted, columns = _printed(change, connection)
     if present is not None:
-        wanted = _printed(change, connection)
         if present.kind != "check" or present.expression != wanted:
             raise UnsupportedChangeError(
                 f"{table.name} has another constraint of the name {name}: {present.definition}",
@@ -42,7 +47,13 @@ def plan_add(change: AddCheck, connection: psycopg.Connection[Any]) -> Planned |
             return None
     exclusive = (TableLock(table.name, LockMode.ACCESS_EXCLUSIVE),)
     add = f"ALTER TABLE {target} ADD CONSTRAINT {ident(name)} CHECK ({change.expression}) NOT VALID"
-    steps = [] if present else [Step("add", f"Refuse new rows that break {name}", Locked(exclusive, (add,)))]
+    chosen = change.settlement or Settlement()
+    found = settling.violations(table, name, change.expression, columns)
+    # Before, so that a run that stops has changed nothing; after, for what was written meanwhile.
+    steps = settling.settle_step(op_id, table, found, chosen)
+    after = settling.settle_step(op_id, table, found, chosen, "settle after add")
+    steps += [] if present else [Step("add", f"Refuse new rows that break {name}", Locked(exclusive, (add,)))]
+    steps += after
     steps.append(
         Step(
             "validate",
@@ -52,48 +63,70 @@ def plan_add(change: AddCheck, connection: psycopg.Connection[Any]) -> Planned |
                 "SELECT convalidated FROM pg_constraint"
                 f" WHERE conrelid = {literal(target)}::regclass AND conname = {literal(name)}"
             ),
+            on_violation=after[0].id if after else "",
         )
     )
-    return Plan(identity(table.name, name), f"CHECK {name} on {table.name}", table.name, tuple(steps)), {}
+    plan = Plan(op_id, f"CHECK {name} on {table.name}", table.name, tuple(steps))
+    return plan, {"column": settling.column_of(found, chosen)}
 
 
-def _printed(change: AddCheck, connection: psycopg.Connection[Any]) -> str:
-    """Return the condition as PostgreSQL prints it, from an empty copy in a transaction that is rolled back."""
-    connection.execute(f"BEGIN; CREATE TEMPORARY TABLE __truing_look (LIKE {change.table.sql}) ON COMMIT DROP")
+def _printed(change: AddCheck, connection: psycopg.Connection[Any]) -> tuple[str, tuple[str, ...]]:
+    """Return the condition as PostgreSQL prints it and the columns that it looks at.
+
+    From an empty copy, in a transaction that is rolled back.
+    """
+    # Under the table's own name, which the condition may say.
+    copy = QualifiedName("pg_temp", change.table.name).sql
+    connection.execute(f"BEGIN; CREATE TEMPORARY TABLE {copy} (LIKE {change.table.sql}) ON COMMIT DROP")
     try:
-        connection.execute(f"ALTER TABLE pg_temp.__truing_look ADD CONSTRAINT c CHECK ({change.expression})")
+        connection.execute(f"ALTER TABLE {copy} ADD CONSTRAINT c CHECK ({change.expression})")
         row = connection.execute(
-            "SELECT pg_get_expr(conbin, conrelid) FROM pg_constraint"
-            " WHERE conrelid = 'pg_temp.__truing_look'::regclass AND contype = 'c' AND conname = 'c'"
+            "SELECT pg_get_expr(conbin, conrelid), ARRAY(SELECT attname::text FROM pg_attribute"
+            " WHERE attrelid = conrelid AND attnum = ANY (conkey) ORDER BY attnum) FROM pg_constraint"
+            " WHERE conrelid = %s::regclass AND contype = 'c' AND conname = 'c'",
+            (copy,),
         ).fetchone()
     finally:
         connection.execute("ROLLBACK")
-    return str(row[0]) if row else ""
+    return (str(row[0]), tuple(row[1])) if row else ("", ())
 
 
 def plan_drop(change: DropConstraint, connection: psycopg.Connection[Any]) -> Planned | None:
-    """Plan to drop a CHECK; None where it is gone already."""
-    table = require_table(connection, change.table)
-    if table.constraint(change.name) is None:
+    """Plan to drop a CHECK and to give back what was settled for it; None where it is gone already."""
+    table, undone = require_table(connection, change.table), identity(change.table, change.name)
+    entry = journal.load(connection, undone) if journal.exists(connection) else None
+    present = table.constraint(change.name)
+    if present is None and entry is None:
         return None
-    exclusive = (TableLock(table.name, LockMode.ACCESS_EXCLUSIVE),)
-    drop = f"ALTER TABLE {table.name.sql} DROP CONSTRAINT {ident(change.name)}"
-    step = Step("drop", f"Drop {change.name}", Locked(exclusive, (drop,)))
-    undone = identity(table.name, change.name)
-    title = f"Drop CHECK {change.name} of {table.name}"
-    return Plan(f"drop check {ident(change.name)} of {table.name.sql}", title, table.name, (step,), undoes=undone), {}
+    steps = []
+    if present is not None:
+        exclusive = (TableLock(table.name, LockMode.ACCESS_EXCLUSIVE),)
+        drop = f"ALTER TABLE {table.name.sql} DROP CONSTRAINT {ident(change.name)}"
+        steps.append(Step("drop", f"Drop {change.name}", Locked(exclusive, (drop,))))
+    if entry is not None and entry.record.get("column"):
+        steps += give_back_steps(undone, table, str(entry.record["column"]))
+    op_id, title = f"drop check {ident(change.name)} of {table.name.sql}", f"Drop CHECK {change.name} of {table.name}"
+    return Plan(op_id, title, table.name, tuple(steps), undoes=undone), {}
 
 
 @Operations.register_operation("add_check_online")
 class AddCheckOnlineOp(MigrateOperation):
     """Add a CHECK without a scan under a strong lock."""
 
-    def __init__(self, table: str, name: str, expression: str, schema: str | None) -> None:
-        self.table, self.name, self.expression, self.schema = table, name, expression, schema
+    def __init__(self, table: str, name: str, expression: str, chosen: Settlement, schema: str | None) -> None:
+        self.table, self.name, self.expression, self.chosen, self.schema = table, name, expression, chosen, schema
 
     @classmethod
     def add_check_online(
-        cls, operations: Operations, table: str, name: str, expression: str, *, schema: str | None = None
+        cls,
+        operations: Operations,
+        table: str,
+        name: str,
+        expression: str,
+        *,
+        violations: DirtyPolicy | dict[str, str] = "fail",
+        column: str | None = None,
+        schema: str | None = None,
     ) -> None:
         """Add a CHECK while the application writes.
 
@@ -102,14 +135,19 @@ class AddCheckOnlineOp(MigrateOperation):
             table: the table.
             name: the constraint.
             expression: the condition, as SQL over the row.
+            violations: what becomes of rows that break it: ``fail``, ``quarantine-rows``, ``null`` (their ``column``
+                is emptied), or ``{"value": sql}`` with an SQL expression over the row (alias ``t``) that ``column``
+                gets. Originals are kept.
+            column: the column that is emptied or replaced; by default the last one that the condition names.
             schema: of the table.
         """
-        operations.invoke(cls(table, name, expression, schema))
+        operations.invoke(cls(table, name, expression, settling.settlement(violations, column), schema))
 
 
 @Operations.implementation_for(AddCheckOnlineOp)
 def _add(operations: Operations, op: AddCheckOnlineOp) -> None:
-    change = AddCheck(qualified(operations, op.table, op.schema), op.name, op.expression)
+    table = qualified(operations, op.table, op.schema)
+    change = AddCheck(table, op.name, op.expression, settlement=op.chosen)
     carry_out(operations, identity(change.table, op.name), change, lambda connection: plan_add(change, connection))
 
 

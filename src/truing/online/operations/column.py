@@ -56,7 +56,11 @@ def plan_add(change: AddColumn, connection: psycopg.Connection[Any]) -> Planned 
     exclusive = (TableLock(table.name, LockMode.ACCESS_EXCLUSIVE),)
     trigger, function = _names(op_id)
     add = [f"ALTER TABLE {target} ADD COLUMN {name} {change.type}"]
-    if change.default is not None:
+    if change.value is None and not change.nullable:
+        # The catalog keeps the default for the rows that are there ("Modifying Tables").
+        _refuse_volatile(change, connection)
+        add = [f"{add[0]} DEFAULT {change.default} NOT NULL"]
+    elif change.default is not None:
         # Not in ADD COLUMN: there it would fill existing rows, which get the value.
         add.append(f"ALTER TABLE {target} ALTER COLUMN {name} SET DEFAULT {change.default}")
     if change.on_insert is not None:
@@ -72,6 +76,30 @@ def plan_add(change: AddColumn, connection: psycopg.Connection[Any]) -> Planned 
             steps.append(Step("set", "Set it NOT NULL", Locked(exclusive, last)))
     title = f"Column {change.column} ({change.type}) of {table.name}"
     return Plan(op_id, title, table.name, tuple(steps)), {}
+
+
+def _refuse_volatile(change: AddColumn, connection: psycopg.Connection[Any]) -> None:
+    """Refuse a default that is another for each row: adding it would rewrite the table under the lock.
+
+    Raises:
+        UnsupportedChangeError: it is, or there is none.
+    """
+    if change.default is None:
+        raise UnsupportedChangeError(f"column {change.column} is NOT NULL, so it needs a value for existing rows")
+    connection.execute("BEGIN; CREATE TEMPORARY TABLE __truing_look () ON COMMIT DROP")
+    try:
+        connection.execute(f"ALTER TABLE pg_temp.__truing_look ADD COLUMN c {change.type} DEFAULT {change.default}")
+        row = connection.execute(
+            "SELECT atthasmissing FROM pg_attribute"
+            " WHERE attrelid = 'pg_temp.__truing_look'::regclass AND attname = 'c'"
+        ).fetchone()
+    finally:
+        connection.execute("ROLLBACK")
+    if not (row and row[0]):
+        raise UnsupportedChangeError(
+            f"the default of {change.column} is another one for each row (or NULL), so adding it would rewrite all",
+            hint="Say the same expression as `value` too: rows are then filled in small batches.",
+        )
 
 
 def _refuse_generated(table: Table, on_insert: str) -> None:
@@ -206,7 +234,8 @@ class AddColumnOnlineOp(MigrateOperation):
             table: the table.
             column: the new column.
             type_: its type, as SQL.
-            value: what existing rows get: an SQL expression over the row.
+            value: what existing rows get: an SQL expression over the row. Without it a NOT NULL column gives them its
+                default, which then must be the same for all of them; no row is touched.
             nullable: whether it may hold NULL afterwards.
             default: its default, as SQL.
             on_insert: what rows get whose writer does not know the column: an SQL expression over ``NEW``.
@@ -220,7 +249,7 @@ class AddColumnOnlineOp(MigrateOperation):
 def _add(operations: Operations, op: AddColumnOnlineOp) -> None:
     options = dict(op.options)
     change = AddColumn(qualified(operations, op.table, options.pop("schema")), op.column, op.type, **options)
-    if not change.nullable and change.value is None:
+    if not change.nullable and change.value is None and change.default is None:
         raise UnsupportedChangeError(f"column {op.column} is NOT NULL, so it needs a value for existing rows")
     carry_out(operations, identity(change.table, op.column), change, lambda c: plan_add(change, c))
 

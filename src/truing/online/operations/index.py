@@ -5,20 +5,26 @@ After: ``op.create_index_online("ix_email", "email", ["user_id"])`` builds it co
 no lock time-out (it waits for older snapshots by design, and giving up leaves an INVALID index that costs every write
 and serves no query), removes what an interrupted build left, and believes the catalog, not the name: an index of the
 same name that is invalid or defined otherwise is never taken for the one that was asked for.
+
+For a unique index ``duplicates`` says what becomes of rows that have the same key as one before them; their originals
+are kept, and ``op.drop_index_online`` gives them back.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import psycopg
 from alembic.operations import MigrateOperation, Operations
 
 from truing.catalog.model import Index, Table
-from truing.changes import CreateIndex, DropIndex
+from truing.changes import CreateIndex, DirtyPolicy, DropIndex, Settlement
 from truing.errors import UnsupportedChangeError
 from truing.names import QualifiedName, ident, idents, literal
+from truing.online import journal, settling
 from truing.online.facts import require_table
+from truing.online.giving_back import give_back_steps
 from truing.online.operations.invoke import carry_out, qualified
 from truing.online.run import Planned
 from truing.plan import Concurrent, Plan, Step
@@ -79,8 +85,23 @@ def plan_create(change: CreateIndex, connection: psycopg.Connection[Any]) -> Pla
     if present is not None and present.valid and present.ready and present.live:
         return None
     index = QualifiedName(table.name.schema, change.name)
+    op_id, title = identity(table.name, change.name), f"Index {change.name} on {table.name}"
     step = build_step(statement(change), index, f"Build index {change.name}")
-    return Plan(identity(table.name, change.name), f"Index {change.name} on {table.name}", table.name, (step,)), {}
+    if not change.unique:
+        return Plan(op_id, title, table.name, (step,)), {}
+    chosen = change.settlement or Settlement()
+    found = settling.duplicates(
+        table,
+        change.name,
+        change.elements,
+        chosen,
+        where=change.where,
+        nulls_not_distinct=change.nulls_not_distinct,
+    )
+    steps = settling.settle_step(op_id, table, found, chosen)
+    # Duplicates that the application writes while it is built are settled, or stop the run, like all others.
+    steps.append(msgspec.structs.replace(step, on_violation=steps[0].id) if steps else step)
+    return Plan(op_id, title, table.name, tuple(steps)), {"column": settling.column_of(found, chosen)}
 
 
 def statement(change: CreateIndex, *, concurrently: bool = True, table: str = "") -> str:
@@ -116,10 +137,13 @@ def _is(present: Index, change: CreateIndex, connection: psycopg.Connection[Any]
 
 
 def plan_drop(change: DropIndex, connection: psycopg.Connection[Any]) -> Planned | None:
-    """Plan to drop an index; None where it is gone already."""
+    """Plan to drop an index and to give back what was settled for it; None where it is gone already."""
     index = QualifiedName(change.table.schema, change.name)
+    undone = identity(change.table, change.name)
+    entry = journal.load(connection, undone) if journal.exists(connection) else None
+    column = str(entry.record.get("column") or "") if entry is not None else ""
     row = connection.execute("SELECT to_regclass(%s) IS NULL", (index.sql,)).fetchone()
-    if row and row[0]:
+    if row and row[0] and not column:
         return None
     backed = connection.execute(
         "SELECT conname FROM pg_constraint WHERE conindid = to_regclass(%s) AND contype IN ('p', 'u', 'x')",
@@ -129,8 +153,9 @@ def plan_drop(change: DropIndex, connection: psycopg.Connection[Any]) -> Planned
         raise UnsupportedChangeError(
             f"index {index} belongs to the constraint {backed[0]}; drop the constraint instead"
         )
-    undone = identity(change.table, change.name)
-    plan = Plan(f"drop index {index.sql}", f"Drop index {index.name}", change.table, (drop_step(index),), undoes=undone)
+    steps = [drop_step(index)]
+    steps += give_back_steps(undone, require_table(connection, change.table), column) if column else []
+    plan = Plan(f"drop index {index.sql}", f"Drop index {index.name}", change.table, tuple(steps), undoes=undone)
     return plan, {}
 
 
@@ -155,6 +180,9 @@ class CreateIndexOnlineOp(MigrateOperation):
         include: list[str] | None = None,
         using: str = "btree",
         nulls_not_distinct: bool = False,
+        duplicates: DirtyPolicy | dict[str, str] = "fail",
+        column: str | None = None,
+        first: list[str] | None = None,
         schema: str | None = None,
     ) -> None:
         """Build an index while the application writes.
@@ -170,9 +198,15 @@ class CreateIndexOnlineOp(MigrateOperation):
             include: columns that are only carried along.
             using: the access method.
             nulls_not_distinct: NULLS NOT DISTINCT (PostgreSQL 15).
+            duplicates: for a unique index: what becomes of all rows of the same key but the first: ``fail``,
+                ``quarantine-rows``, ``null`` (their ``column`` is emptied), or ``{"value": sql}`` with an SQL
+                expression over the row (alias ``t``) that ``column`` gets. Originals are kept.
+            column: the column that is emptied or replaced; by default the last plain one of the key.
+            first: columns that say which row is the first, ties broken by the primary key; they must not be NULL.
             schema: of the table.
         """
         options = {
+            "settlement": settling.settlement(duplicates, column, first) if unique else None,
             "unique": unique,
             "where": where,
             "include": tuple(include or ()),

@@ -11,6 +11,7 @@ from truing.changes import (
     AddCheck,
     AddColumn,
     AddForeignKey,
+    AddUnique,
     AlterColumnType,
     AnyChange,
     ContractColumnType,
@@ -23,16 +24,21 @@ from truing.changes import (
     RevertColumnType,
     SetNotNull,
 )
-from truing.online.operations import check, column, convert, convert_back, foreign_key, index, not_null
+from truing.online.operations import check, column, convert, convert_back, foreign_key, index, not_null, unique
 from truing.online.run import Planned
 
 Planner = Callable[[Any, psycopg.Connection[Any]], Planned | None]
 
-_BY_OPERATION: dict[str, Planner] = {"drop_check_online": check.plan_drop, "finish_column_online": column.plan_finish}
+_BY_OPERATION: dict[str, Planner] = {
+    "drop_check_online": check.plan_drop,
+    "drop_unique_online": unique.plan_drop,
+    "finish_column_online": column.plan_finish,
+}
 _BY_CHANGE: dict[type, Planner] = {
     AddCheck: check.plan_add,
     AddColumn: column.plan_add,
     AddForeignKey: foreign_key.plan_add,
+    AddUnique: unique.plan_add,
     AlterColumnType: convert.plan_convert,
     ContractColumnType: convert_back.plan_contract,
     CreateIndex: index.plan_create,
