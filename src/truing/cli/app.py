@@ -24,6 +24,7 @@ COMMANDS: Final = (
     "orm",
     "quarantine",
     "rbac",
+    "revision",
     "rule",
     "snapshot",
     "status",
@@ -60,11 +61,12 @@ class LazyGroup(click.Group):
 def app() -> None:
     """Keep models, migrations and a live PostgreSQL database in true.
 
-    Ask first (audit, lint), then bring the database there while the application keeps writing (upgrade).
+    Ask first (drift, audit, lint), then bring the database there while the application keeps writing (upgrade).
 
     \b
     Examples:
       truing demo                 see all of it on this machine
+      truing revision -m "..."    write the change that the models ask for
       truing audit                which rows would the pending revisions refuse?
       truing upgrade --plan       what would be done, with which locks?
       truing upgrade              do it, online
