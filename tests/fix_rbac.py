@@ -1,4 +1,4 @@
-"""Databases with the RBAC tables: `engine` (empty), `legacy` (at the baseline, dirty)."""
+"""Databases with the RBAC tables: `engine` (empty), `legacy` (at the baseline, dirty), `world` (to ask)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, create_engine
 
 from tests.fix_server import Database
+from tests.rbac_world import World
 
 if TYPE_CHECKING:
     from truing.rbac.legacy import Inventory
@@ -30,3 +31,11 @@ def legacy(engine: Engine) -> Inventory:
 
     with engine.connect() as connection:
         return build_legacy(connection, tenants=20, profiles=1_000, seed=7, dirty_fraction=0.1)
+
+
+@pytest.fixture
+def world(engine: Engine) -> Iterator[World]:
+    """An RBAC database with its program, in the schema public."""
+    world = World(engine)
+    yield world
+    world.close()

@@ -1,0 +1,161 @@
+"""What runs inside the database: the functions that answer, and the triggers that keep the answers right.
+
+In: the names of the schemas and of the setting that holds the tenant. Out: statements, in order, which may be run
+again and again. The functions are in ``program/sql``, each after a comment ``-- name:``; the triggers are the table in
+:mod:`truing.rbac.program.triggers`. Names are written there as psql would have them, ``:"schema"`` and ``:'setting'``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from truing.names import ident, literal
+from truing.rbac.program.triggers import TRIGGERS
+
+SCHEMA: Final = "public"
+"""Where the tables are, unless said otherwise."""
+
+PROGRAM: Final = "rbac"
+"""The schema of the functions, which is also the channel of their notifications."""
+
+SETTING: Final = "app.tenant_id"
+"""The setting that holds a transaction's tenant."""
+
+FILES: Final = ("tenant", "versions", "compile", "audit", "guard", "granting", "asking")
+"""The files of ``program/sql``, in the order to run them: a body may name what comes later, a signature may not."""
+
+QUESTIONS: Final = (
+    "current_tenant",
+    "current_actor",
+    "mask_of",
+    "can",
+    "can_many",
+    "permissions_of",
+    "who_can",
+    "tenants_of",
+    "sidebar",
+    "why",
+    "state_of",
+    "standing",
+    "may_grant",
+)
+"""What an application may call; the rest is for the triggers, and for who administers."""
+
+_NAMED = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_PLACE = re.compile(r""":"(\w+)"|:'(\w+)'""")
+
+
+@cache
+def functions() -> Mapping[str, str]:
+    """Read the functions: name -> statement, with the places of the names still open."""
+    found: dict[str, str] = {}
+    for file in FILES:
+        source = resources.files(__name__).joinpath("sql", f"{file}.sql").read_text(encoding="utf-8")
+        _, *pieces = _NAMED.split(source)
+        for name, piece in zip(pieces[::2], pieces[1::2], strict=True):
+            found[name] = piece.strip()
+    return found
+
+
+def statements(
+    *,
+    schema: str = SCHEMA,
+    program: str = PROGRAM,
+    setting: str = SETTING,
+    application: str | None = None,
+    administrator: str | None = None,
+    owner: str | None = None,
+) -> tuple[str, ...]:
+    """Write the program as statements, one each, that may be run in one transaction and any number of times.
+
+    Args:
+        schema: where the tables are.
+        program: where the functions go; made when missing.
+        setting: the setting that holds the tenant.
+        application: a role that may ask; nobody but the owner may without it.
+        administrator: a role that may call everything.
+        owner: the role that the functions are to belong to, and with whose rights the triggers write. Row security
+            that is forced holds for a table's owner as well, so it must be a role that sees every tenant.
+
+    Returns:
+        The statements, in order.
+    """
+    known = {"schema": ident(schema), "program": ident(program)}
+    texts = {"setting": literal(setting), "channel": literal(program)}
+
+    def fill(match: re.Match[str]) -> str:
+        return known[match[1]] if match[1] else texts[match[2]]
+
+    made = [f"CREATE SCHEMA IF NOT EXISTS {known['program']}"]
+    for name, statement in functions().items():
+        where = f"{known['program']}.{ident(name)}"
+        made += [_PLACE.sub(fill, statement), f"REVOKE EXECUTE ON FUNCTION {where} FROM PUBLIC"]
+        if owner is not None:
+            made.append(f"ALTER FUNCTION {where} OWNER TO {ident(owner)}")
+        if application is not None and name in QUESTIONS:
+            made.append(f"GRANT EXECUTE ON FUNCTION {where} TO {ident(application)}")
+        if administrator is not None:
+            made.append(f"GRANT EXECUTE ON FUNCTION {where} TO {ident(administrator)}")
+    made += [
+        f"GRANT USAGE ON SCHEMA {known['program']} TO {ident(role)}"
+        for role in (application, administrator, owner)
+        if role is not None
+    ]
+    return (*made, *(trigger.create(schema=schema, program=program) for trigger in TRIGGERS))
+
+
+def drop_statements(*, schema: str = SCHEMA, program: str = PROGRAM) -> tuple[str, ...]:
+    """Write the way back: no trigger and no function is left, the tables stay as they are.
+
+    ``current_tenant`` stays as well where a policy uses it; whoever drops the policies drops it after them.
+    """
+    triggers = [trigger.drop(schema=schema) for trigger in TRIGGERS]
+    kept = {"current_tenant"}
+    dropped = [
+        f"DROP FUNCTION IF EXISTS {ident(program)}.{ident(name)}"
+        for name in reversed(list(functions()))
+        if name not in kept
+    ]
+    return (*triggers, *dropped)
+
+
+def install(
+    connection: Connection,
+    *,
+    schema: str = SCHEMA,
+    program: str = PROGRAM,
+    setting: str = SETTING,
+    application: str | None = None,
+    administrator: str | None = None,
+    owner: str | None = None,
+) -> int:
+    """Bring the program into a database, or up to date there, and compile every role.
+
+    Runs in the connection's transaction, which the caller commits; see :func:`statements` for the arguments.
+
+    Returns:
+        How many roles had masks that were not what their grants say.
+    """
+    for statement in statements(
+        schema=schema,
+        program=program,
+        setting=setting,
+        application=application,
+        administrator=administrator,
+        owner=owner,
+    ):
+        connection.exec_driver_sql(statement.replace("%", "%%"))
+    changed: int = connection.execute(text(f"SELECT {ident(program)}.rebuild_masks()")).scalar_one()
+    return changed
+
+
+def uninstall(connection: Connection, *, schema: str = SCHEMA, program: str = PROGRAM) -> None:
+    """Take the program out of a database, in the connection's transaction."""
+    for statement in drop_statements(schema=schema, program=program):
+        connection.exec_driver_sql(statement.replace("%", "%%"))
