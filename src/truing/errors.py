@@ -84,3 +84,27 @@ class DirtyDataError(OnlineError):
 
 class InterruptedRunError(OnlineError):
     """Stopped between two steps as asked; nothing is half done. Run the same command again to go on."""
+
+
+class AccessError(TruingError):
+    """The RBAC database refused a change of who may do what."""
+
+
+class UnknownRoleError(AccessError):
+    """The tenant has no role of this name."""
+
+
+class UnknownProfileError(AccessError):
+    """The tenant has no such profile."""
+
+
+class GrantRefusedError(AccessError):
+    """A profile may not hand out or take back this role."""
+
+
+class ImpersonationRefusedError(AccessError):
+    """A profile may not act as another."""
+
+
+class PermissionDeniedError(AccessError):
+    """The profile does not have the permission."""

@@ -1,0 +1,161 @@
+"""Whose transaction is this? Settings that last for a block, and never longer than the transaction.
+
+They are set with ``set_config(..., true)``, which PostgreSQL takes back at the end of the transaction, so a connection
+that goes back to a pool, ours or PgBouncer's, carries nothing. A block that outlasts a transaction sets them again in
+the next one, as its first statement. Where nothing is set, row security shows nothing.
+
+In: a connection or session, and values. Out: a context manager, synchronous or asynchronous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, Select, bindparam, event, func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from truing.errors import UsageError
+from truing.rbac.program import SETTING
+
+if TYPE_CHECKING:
+    # At run time it would need greenlet.
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+ACTOR: Final = "app.actor"
+IMPERSONATOR: Final = "app.impersonator"
+
+
+class _Layers:
+    """The blocks that are open on one connection or session, the innermost last."""
+
+    def __init__(self, on: Connection | Session) -> None:
+        self.blocks: list[Mapping[str, str]] = []
+        self.listener: Callable[..., None] = self._session if isinstance(on, Session) else self._connection
+        self.name = "after_begin" if isinstance(on, Session) else "begin"
+
+    @property
+    def values(self) -> dict[str, str]:
+        return {name: value for block in self.blocks for name, value in block.items()}
+
+    def _connection(self, connection: Connection) -> None:
+        _apply(connection, self.values)
+
+    def _session(self, _session: Session, _transaction: Any, connection: Connection) -> None:
+        _apply(connection, self.values)
+
+
+_OPEN: Final[WeakKeyDictionary[Connection | Session, _Layers]] = WeakKeyDictionary()
+
+
+def _apply(connection: Connection, values: Mapping[str, str]) -> None:
+    if not values:
+        return
+    raw = connection.connection.dbapi_connection
+    if raw is not None and connection.dialect.detect_autocommit_setting(raw):
+        raise UsageError(
+            "A tenant lasts for a transaction, and this connection is in autocommit.",
+            hint="Use a connection without isolation_level AUTOCOMMIT here.",
+        )
+    connection.execute(_set(values))
+
+
+def _set(values: Mapping[str, str]) -> Select[Any]:
+    return select(
+        *(func.set_config(bindparam(None, name), bindparam(None, value), True) for name, value in values.items())
+    )
+
+
+def _enter(on: Connection | Session, values: Mapping[str, str]) -> _Layers:
+    layers = _OPEN.get(on)
+    if layers is None:
+        layers = _OPEN[on] = _Layers(on)
+        event.listen(on, layers.name, layers.listener)
+    layers.blocks.append(values)
+    return layers
+
+
+def _leave(on: Connection | Session, layers: _Layers, values: Mapping[str, str]) -> dict[str, str]:
+    """Close a block; returns what the transaction has to be set to."""
+    # By identity: an inner block may have the same values.
+    layers.blocks[:] = [block for block in layers.blocks if block is not values]
+    if not layers.blocks:
+        event.remove(on, layers.name, layers.listener)
+        _OPEN.pop(on, None)
+    return dict.fromkeys(values, "") | {name: value for name, value in layers.values.items() if name in values}
+
+
+@contextmanager
+def settings(on: Connection | Session, values: Mapping[str, str]) -> Iterator[None]:
+    """Set settings for a block, in every transaction that is open or begun in it.
+
+    Args:
+        on: a connection or session.
+        values: name of the setting -> value.
+
+    Raises:
+        UsageError: the connection is in autocommit, where nothing lasts.
+    """
+    own = dict(values)
+    layers = _enter(on, own)
+    try:
+        if on.in_transaction():
+            _apply(on.connection() if isinstance(on, Session) else on, own)
+        yield
+    finally:
+        after = _leave(on, layers, own)
+        if on.in_transaction():
+            # Where this fails, the transaction has failed, and what was set goes with it.
+            with suppress(SQLAlchemyError):
+                on.execute(_set(after))
+
+
+@asynccontextmanager
+async def async_settings(on: AsyncConnection | AsyncSession, values: Mapping[str, str]) -> AsyncIterator[None]:
+    """Do as :func:`settings` for an asynchronous connection or session."""
+    own = dict(values)
+    inner = on.sync_session if hasattr(on, "sync_session") else on.sync_connection
+    if inner is None:
+        raise UsageError("The connection is not open yet.", hint="Use it within `async with engine.connect()`.")
+    layers = _enter(inner, own)
+
+    def begin(given: Connection | Session) -> None:
+        _apply(given.connection() if isinstance(given, Session) else given, own)
+
+    try:
+        if on.in_transaction():
+            await on.run_sync(begin)
+        yield
+    finally:
+        after = _leave(inner, layers, own)
+        if on.in_transaction():
+            with suppress(SQLAlchemyError):
+                await on.execute(_set(after))
+
+
+def tenant(on: Connection | Session, tenant_id: UUID, *, setting: str = SETTING) -> AbstractContextManager[None]:
+    """Work for one tenant within a block: row security shows its rows and takes only its rows.
+
+    Args:
+        on: a connection or session.
+        tenant_id: the tenant, from where it was verified.
+        setting: that the policies read.
+    """
+    return settings(on, {setting: str(as_uuid(tenant_id))})
+
+
+def acting(on: Connection | Session, actor: UUID | str) -> AbstractContextManager[None]:
+    """Say who acts within a block: a profile, which then grants no more than it may, or the name of an operator."""
+    return settings(on, {ACTOR: str(actor)})
+
+
+def as_uuid(value: UUID) -> UUID:
+    """Refuse what is no UUID."""
+    # A text that is empty or no uuid must not become a setting that shows nothing, or fails, much later.
+    if not isinstance(value, UUID):
+        raise UsageError(f"A tenant is a uuid.UUID, not {value!r}.", hint="Make it with uuid.UUID(...).")
+    return value
