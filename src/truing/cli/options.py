@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+import msgspec
 
 from truing.config import Config, FailOn, database_url, load_config
 from truing.errors import UsageError
+from truing.report.formats import FORMATS, Format
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from truing.report.console import Format
     from truing.report.document import Document
 
 
@@ -71,6 +72,15 @@ class Invocation:
         """The least severity that makes the command fail."""
         return self._options["fail_on"] or self.config.fail_on
 
+    @property
+    def _project_file(self) -> str:
+        from truing.report.document import shown
+
+        named = self.alembic_config or (Path(self.config.file) if self.config.file else None)
+        if named is not None:
+            return shown(str(named))
+        return "alembic.ini" if Path("alembic.ini").is_file() else "pyproject.toml"
+
     @cached_property
     def log(self) -> Console:
         """The console for progress and logs: standard error."""
@@ -90,9 +100,11 @@ class Invocation:
         Returns:
             The exit code.
         """
+        from truing.cli.rules import every_rule
         from truing.report.console import write
 
-        write(document, self.output_format, self.output)
+        document = msgspec.structs.replace(document, project=self._project_file)
+        write(document, self.output_format, self.output, every_rule)
         return 0 if self.exit_zero else document.exit_code
 
 
@@ -108,7 +120,7 @@ _OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
         (
             "output_format",
             ("--output-format",),
-            {"type": click.Choice(["full", "concise", "json"]), "default": "full", "show_default": True},
+            {"type": click.Choice(FORMATS), "default": "full", "show_default": True},
         ),
         ("output", ("-o", "--output"), {"type": _PATH, "metavar": "FILE", "help": "Write the answer to a file."}),
         (

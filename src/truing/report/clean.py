@@ -7,6 +7,7 @@ markup needs no escaping, since reporters only ever build :class:`rich.text.Text
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
@@ -15,6 +16,15 @@ LONGEST_TEXT: Final = 4_000
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 """Categories without a shape of their own. An NBSP is shown as ``\\xa0``: that is how a person finds it."""
+
+
+_LOG_COMMAND: Final = re.compile(
+    r":(?=:\s*(?:add-mask|add-matcher|add-path|debug|echo|endgroup|error|group|notice|remove-matcher|save-state|set-env"
+    r"|set-output|stop-commands|warning)\b[^\n]*?::)|#(?=#\w*\[)",
+    re.IGNORECASE,
+)
+"""What the log of a CI job would obey: ``::error::`` of GitHub, ``##vso[`` of Azure, ``##teamcity[``. Only the first
+character is spelled out, and only of commands that there are: ``::text`` is a cast."""
 
 
 def clean(text: str, *, multiline: bool = False, longest: int = LONGEST_TEXT) -> str:
@@ -30,7 +40,13 @@ def clean(text: str, *, multiline: bool = False, longest: int = LONGEST_TEXT) ->
     """
     kept = text if len(text) <= longest else text[:longest]
     shown = "".join(_visible(character, multiline=multiline) for character in kept)
+    shown = _LOG_COMMAND.sub(lambda found: f"\\x{ord(found[0]):02x}", shown)
     return shown if kept is text else f"{shown}... ({len(text):,} characters)"
+
+
+def is_seen(character: str) -> bool:
+    """Tell whether a character has a shape of its own."""
+    return unicodedata.category(character) not in _UNSEEN
 
 
 def _visible(character: str, *, multiline: bool) -> str:
@@ -38,7 +54,7 @@ def _visible(character: str, *, multiline: bool) -> str:
         return character
     if character == "\t" and multiline:
         return "    "
-    if unicodedata.category(character) not in _UNSEEN:
+    if is_seen(character):
         return character
     # The spelling of a Python string, so that it can be pasted into one.
     return character.encode("unicode_escape").decode("ascii")

@@ -7,16 +7,13 @@ from databases.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, Literal, TypeAlias
+from typing import IO
 
 from rich.console import Console
 
 from truing.errors import UsageError
-from truing.report import json
 from truing.report.document import Document
-from truing.report.terminal import render_concise, render_full
-
-Format: TypeAlias = Literal["full", "concise", "json"]
+from truing.report.formats import REPORTERS, Format, Rules
 
 
 def console(file: IO[str] | None = None, *, stderr: bool = False, width: int | None = None) -> Console:
@@ -31,33 +28,35 @@ def console(file: IO[str] | None = None, *, stderr: bool = False, width: int | N
     return Console(file=file, stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
 
-def write(document: Document, format_: Format = "full", output: Path | None = None) -> None:
+def write(document: Document, format_: Format = "full", output: Path | None = None, rules: Rules = dict) -> None:
     """Write a document to standard output or to a file.
 
     Args:
         document: what to say.
         format_: how to say it.
         output: a file instead of standard output; it gets no colours.
+        rules: gathers the rules there are, for the forms that explain them.
 
     Raises:
         UsageError: the file cannot be written.
     """
     if output is None:
-        _write(document, format_, console())
+        _write(document, format_, console(), rules)
         return
     try:
         with output.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            _write(document, format_, Console(file=file, width=120, color_system=None, force_terminal=False))
+            target = Console(file=file, width=120, color_system=None, force_terminal=False)
+            _write(document, format_, target, rules)
     except OSError as error:
         raise UsageError(f"{output} cannot be written: {error.strerror}") from error
 
 
-def _write(document: Document, format_: Format, target: Console) -> None:
-    if format_ == "json":
-        # Not through rich, which would wrap it.
-        target.file.write(json.encode(document))
-        target.file.flush()
-    elif format_ == "concise":
-        render_concise(document, target)
-    else:
-        render_full(document, target)
+def _write(document: Document, format_: Format, target: Console, rules: Rules) -> None:
+    reporter = REPORTERS[format_]
+    function = reporter.load()
+    if reporter.takes == "console":
+        function(document, target)
+        return
+    # Not through rich, which would wrap it.
+    target.file.write(function(document, rules) if reporter.takes == "rules" else function(document))
+    target.file.flush()

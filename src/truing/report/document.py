@@ -111,6 +111,8 @@ class Document(msgspec.Struct, frozen=True):
         plans: in the order to run them.
         tables: in the order to read them.
         next_steps: commands or sentences that say where to go from here.
+        fail_on: the least severity that counts.
+        project: the file of the project, for forms in which every finding needs a file.
     """
 
     version: Literal[1]
@@ -123,6 +125,8 @@ class Document(msgspec.Struct, frozen=True):
     plans: tuple[ReportedPlan, ...] = ()
     tables: tuple[Table, ...] = ()
     next_steps: tuple[str, ...] = ()
+    fail_on: Literal["info", "warning", "error", "never"] = "error"
+    project: str = "pyproject.toml"
 
     @property
     def exit_code(self) -> int:
@@ -169,6 +173,7 @@ def document(
         plans=tuple(map(reported_plan, plans)),
         tables=tuple(tables),
         next_steps=tuple(next_steps),
+        fail_on=fail_on,
     )
 
 

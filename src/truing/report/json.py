@@ -6,21 +6,43 @@ of the format is seen in review. Print it anew with ``python -m truing.report.js
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from truing.report.clean import is_seen
 from truing.report.document import VERSION, Document
 
 SCHEMA_FILE: Final = Path(__file__).with_name(f"schema-v{VERSION}.json")
 
+_LOG_COMMAND: Final = re.compile(r"#(?=#\w*\[)")
+"""See :data:`truing.report.clean`; in JSON, ``::`` never begins a line."""
+
 
 def encode(document: Document) -> str:
     """Write the document as indented JSON with a line break at its end."""
+    return write(msgspec.to_builtins(document))
+
+
+def write(value: Any) -> str:
+    """Write plain values as indented JSON that does no harm to a terminal or the log of a CI system.
+
+    What cannot be seen is escaped, as is what begins a command of a log; a reader of the JSON gets the same values.
+    """
     # A lone surrogate cannot be written as UTF-8; PostgreSQL cannot hold one, but a file name of a person's can.
-    return msgspec.json.format(msgspec.json.encode(_whole(msgspec.to_builtins(document))), indent=2).decode() + "\n"
+    text = msgspec.json.format(msgspec.json.encode(_whole(value)), indent=2).decode()
+    shown = text if text.isascii() and "\x7f" not in text else "".join(map(_escaped, text))
+    return _LOG_COMMAND.sub(r"\\u0023", shown) + "\n"
+
+
+def _escaped(character: str) -> str:
+    if character in " \n" or is_seen(character):
+        return character
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def _whole(value: Any) -> Any:

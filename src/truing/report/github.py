@@ -1,0 +1,43 @@
+"""The document as workflow commands of GitHub Actions: findings become annotations of the lines that cause them.
+
+A command is a line of its own; what would end it or begin another is escaped as GitHub documents it ("Workflow
+commands for GitHub Actions"). GitHub shows ten annotations of each level for a step; the log has them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from truing.finding import Severity
+from truing.report.clean import clean
+from truing.report.document import Document, ReportedFinding
+from truing.report.telling import told
+
+COMMANDS: Final[Mapping[Severity, str]] = {
+    Severity.ERROR: "error",
+    Severity.WARNING: "warning",
+    Severity.INFO: "notice",
+}
+
+
+def encode(document: Document) -> str:
+    """Write one command for each finding, and the summary as a line of the log."""
+    lines = [_command(finding) for finding in document.findings]
+    return "".join(f"{line}\n" for line in [*lines, f"truing {clean(document.command)}: {clean(document.summary)}"])
+
+
+def _command(finding: ReportedFinding) -> str:
+    properties = {"title": f"{finding.rule}: {finding.subject}"}
+    if finding.location:
+        properties = {"file": finding.location.file, "line": str(finding.location.line), **properties}
+    told_properties = ",".join(f"{name}={_property(clean(value))}" for name, value in properties.items())
+    return f"::{COMMANDS[finding.severity]} {told_properties}::{_data(told(finding))}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
