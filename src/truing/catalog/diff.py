@@ -129,6 +129,27 @@ def compare(a: Snapshot, b: Snapshot, *, ignore: Collection[str] = ()) -> tuple[
     return tuple(sorted(found, key=_order))
 
 
+def objects(snapshot: Snapshot) -> Iterator[tuple[str, str, CatalogValue, CatalogValue]]:
+    """Go through everything in a database: the word and the name that a difference has for it, it, and its owner.
+
+    The owner is the table, view, type or publication that it belongs to; itself where it belongs to none.
+    """
+    for family in Snapshot.__struct_fields__:
+        for value in getattr(snapshot, family) if family not in _SNAPSHOT_PASSED_OVER else ():
+            yield from _with_parts(value, None, value)
+
+
+def _with_parts(
+    value: CatalogValue, parent: CatalogValue | None, owner: CatalogValue
+) -> Iterator[tuple[str, str, CatalogValue, CatalogValue]]:
+    yield _word(value), _title(value, parent), value, owner
+    for field in value.__struct_fields__:
+        inner = getattr(value, field)
+        if field != "not_nulls" and _holds_objects(inner):
+            for part in inner:
+                yield from _with_parts(part, value, owner)
+
+
 class _Comparison:
     """Compares values of two snapshots; each method yields differences."""
 

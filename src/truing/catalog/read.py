@@ -96,6 +96,7 @@ def read_snapshot(
     *,
     include: Collection[str] | None = None,
     exclude: Collection[str] = (),
+    only: Collection[QualifiedName] | None = None,
 ) -> Snapshot:
     """Read what a database is.
 
@@ -106,6 +107,8 @@ def read_snapshot(
         connection: a psycopg connection, idle or in a transaction. A role that may only CONNECT is enough.
         include: the schemas to show; None for all.
         exclude: schemas to leave out.
+        only: the relations, functions and types to show, which is quick; None for all. Objects of other kinds are all
+            shown.
 
     Returns:
         The database at one moment.
@@ -114,7 +117,7 @@ def read_snapshot(
         CatalogError: the catalog could not be read, or a schema of ``include`` does not exist.
     """
     parameters = _scope_parameters(include, exclude)
-    return look(connection, lambda reader: _snapshot(reader, parameters))
+    return look(connection, lambda reader: _snapshot(reader, parameters, only))
 
 
 def read_table(connection: psycopg.Connection[Any], name: QualifiedName) -> Table | None:
@@ -189,8 +192,13 @@ def assemble(reader: Reader, relations: Collection[int], types: Collection[int] 
     )
 
 
-def _snapshot(reader: Reader, scope_parameters: Mapping[str, Any]) -> Snapshot:
+def _snapshot(
+    reader: Reader, scope_parameters: Mapping[str, Any], only: Collection[QualifiedName] | None = None
+) -> Snapshot:
     scope = _scope(reader, scope_parameters)
+    if only is not None:
+        wanted_oids = _oids(reader, only)
+        scope = [row for row in scope if row.oid in wanted_oids]
     shown: defaultdict[str, list[int]] = defaultdict(list)
     for row in scope:
         if row.verdict == "shown":
@@ -236,6 +244,20 @@ def _scope(reader: Reader, parameters: Mapping[str, Any]) -> list[_Scoped]:
     if missing:
         raise CatalogError(f"There is no schema {ident(missing[0][0])} in this database.", hint="Check its spelling.")
     return [_Scoped(int(oid), kind, verdict) for oid, kind, verdict in reader.execute(sql("scope"), parameters)]
+
+
+def _oids(reader: Reader, names: Collection[QualifiedName]) -> set[int]:
+    """Find the relations, functions and types that have one of these names."""
+    ordered = sorted(names)
+    rows = reader.execute(
+        "SELECT o.oid::bigint FROM unnest(%(schemas)s::text[], %(names)s::text[]) AS w (schema, name)"
+        " JOIN pg_namespace AS n ON n.nspname = w.schema"
+        " JOIN (SELECT oid, relnamespace AS namespace, relname AS name FROM pg_class"
+        " UNION ALL SELECT oid, pronamespace, proname FROM pg_proc"
+        " UNION ALL SELECT oid, typnamespace, typname FROM pg_type) AS o ON o.namespace = n.oid AND o.name = w.name",
+        {"schemas": [each.schema for each in ordered], "names": [each.name for each in ordered]},
+    )
+    return {row[0] for row in rows}
 
 
 def _grouped(rows: Iterable[tuple[int, Any]], family: str) -> dict[int, tuple[Any, ...]]:

@@ -16,7 +16,7 @@ from truing.catalog.read import read_snapshot
 from truing.drift.exchange import Reply, Request, ask
 from truing.drift.workshop import Workshop
 from truing.errors import ProjectError, RevisionError
-from truing.names import derived, ident, literal
+from truing.names import QualifiedName, derived, ident, literal
 from truing.revisions.project import Project
 from truing.server import ScratchDatabase
 
@@ -94,6 +94,8 @@ def build_migrations(
     revisions: tuple[str, ...] = ("heads",),
     *,
     around: Around | None = None,
+    start: ScratchDatabase | None = None,
+    watch: tuple[QualifiedName, ...] | None = None,
 ) -> tuple[ScratchDatabase, Built]:
     """Run the migrations on a scratch database.
 
@@ -102,6 +104,8 @@ def build_migrations(
         project: the Alembic project.
         revisions: how far; several where there are several heads.
         around: of the live database.
+        start: a database in which some of them were run already: it is copied, and they are not run again.
+        watch: relations, functions and types to look at after each revision.
 
     Returns:
         The database, and what it is.
@@ -115,7 +119,7 @@ def build_migrations(
     helped: tuple[str, ...] = ()
     roles: set[str] = set()
     for _ in range(_ATTEMPTS):
-        database = workshop.prepared(helped)
+        database = workshop.prepared(helped, start)
         reply = ask(
             Request(
                 task="migrations",
@@ -124,6 +128,7 @@ def build_migrations(
                 folder=project.root,
                 revisions=revisions,
                 search_path=around.path,
+                watch=watch,
             )
         )
         if not reply.error:

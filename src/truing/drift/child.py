@@ -20,6 +20,7 @@ from alembic.util import CommandError
 
 from truing.drift import guard
 from truing.drift.exchange import Reply, Request, url_of
+from truing.drift.touched import Watch
 from truing.errors import ProjectError, TruingError
 from truing.revisions.failure import failure
 
@@ -69,10 +70,13 @@ def _migrations(request: Request) -> Reply:
     driver = named.partition("://")[0] if named.startswith("postgresql+") else "postgresql"
     config = project.configuration(url_of(server, driver))
     seen: list[dict[str, Any]] = []
+    watch = Watch(server, request.watch) if request.watch is not None else None
     start = MigrationContext.__init__
 
     def noting(self: MigrationContext, dialect: Any, connection: Any, opts: dict[str, Any], *rest: Any) -> None:
         seen.append(opts)
+        if watch is not None:
+            watch.attach(opts, connection)
         start(self, dialect, connection, opts, *rest)
 
     MigrationContext.__init__ = noting  # type: ignore[assignment,method-assign]
@@ -88,6 +92,7 @@ def _migrations(request: Request) -> Reply:
         heads=tuple(sorted(script.get_heads())),
         revisions=known,
         files=own_files(),
+        touched=watch.touches if watch is not None else (),
     )
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from truing.errors import RevisionError
 from truing.finding import Location
+from truing.names import QualifiedName
 from truing.revisions.project import Project
 from truing.revisions.urls import redact
 
@@ -50,6 +51,14 @@ class Candidate(msgspec.Struct, frozen=True, order=True):
     name: str
 
 
+class Touch(msgspec.Struct, frozen=True, order=True):
+    """Which revision changed an object last: made it, altered it or dropped it."""
+
+    kind: str
+    name: str
+    revision: str
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a child is asked.
 
@@ -64,6 +73,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         fallback: statements that may help where ``create_all`` fails: functions and types that only migrations make.
         candidates: what to ask about.
         default_schema: the schema that Alembic knows as None.
+        watch: relations, functions and types to look at after each revision; None to look at nothing.
     """
 
     task: Literal["models", "migrations", "hidden", "options"]
@@ -76,6 +86,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     fallback: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     default_schema: str = "public"
+    watch: tuple[QualifiedName, ...] | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +113,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
         filters: whether ``env.py`` has an ``include_object`` or ``include_name``.
         tables: how many tables the models have.
         hidden: the candidates that ``env.py`` keeps out of autogenerate.
+        touched: the last revision that changed each object that was watched.
     """
 
     error: str = ""
@@ -118,6 +130,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     filters: bool = False
     tables: int = 0
     hidden: tuple[Candidate, ...] = ()
+    touched: tuple[Touch, ...] = ()
 
 
 def ask(request: Request, timeout: float = TIMEOUT_S) -> Reply:

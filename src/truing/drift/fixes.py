@@ -7,9 +7,9 @@ every text before a person sees it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
+from truing.catalog.diff import objects
 from truing.catalog.model import Column, Constraint, Function, Index, Policy, Snapshot, Statistic, Table, Trigger, View
 from truing.drift.model import Drift
 from truing.names import ident, idents
@@ -48,7 +48,7 @@ class Catalogue:
     """The objects of a snapshot, under the names that drift has."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self._found = dict(_named(snapshot))
+        self._found = {(kind, name): (value, owner) for kind, name, value, owner in objects(snapshot)}
 
     def get(self, drift: Drift, name: str | None = None) -> Found | None:
         """Find the object of a drift, perhaps under another name."""
@@ -266,24 +266,3 @@ def _escaped(text: str) -> str:
 
 def _in(table: Any) -> str:
     return f", schema={table.name.schema!r}"
-
-
-def _named(snapshot: Snapshot) -> Iterator[tuple[tuple[str, str], Found]]:
-    owners: tuple[Table | View, ...] = (*snapshot.tables, *snapshot.views)
-    for owner in owners:
-        yield ("table" if isinstance(owner, Table) else "view", str(owner.name)), (owner, owner)
-        for column in owner.columns:
-            yield ("column", f"{owner.name}.{ident(column.name)}"), (column, owner)
-        for index in owner.indexes:
-            yield ("index", f"{ident(owner.name.schema)}.{ident(index.name)}"), (index, owner)
-        for trigger in owner.triggers:
-            yield ("trigger", f"{ident(trigger.name)} on {owner.name}"), (trigger, owner)
-        for statistic in owner.statistics:
-            yield ("statistics", str(statistic.name)), (statistic, owner)
-    for table in snapshot.tables:
-        for constraint in table.constraints:
-            yield ("constraint", f"{ident(constraint.name)} on {table.name}"), (constraint, table)
-        for policy in table.policies:
-            yield ("policy", f"{ident(policy.name)} on {table.name}"), (policy, table)
-    for function in snapshot.functions:
-        yield ("function", f"{function.name}({function.arguments})"), (function, function)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ import psycopg
 from truing.catalog.model import Snapshot
 from truing.drift import cache as caching
 from truing.drift import findings as say
+from truing.drift.blame import owners, with_revisions
 from truing.drift.builds import Around, Built, around, build_migrations, build_models, default_schema, models_need
 from truing.drift.cache import Cache
 from truing.drift.compare import Sides, compare_sides, importance, spoken_as
@@ -27,13 +29,14 @@ from truing.drift.prove import remedies, with_remedies
 from truing.drift.scope import managed, version_tables
 from truing.drift.snapshots import Taken
 from truing.drift.workshop import Workshop
-from truing.errors import UsageError
+from truing.errors import RevisionError, UsageError
 from truing.finding import Finding
 from truing.names import QualifiedName
 from truing.revisions.project import Project
 from truing.server import ScratchDatabase
 
 _RUNNER: Final = "postgres"
+_HEADS: Final = ("heads",)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,13 +114,14 @@ class _Run:
         self._around = Around() if live is None else around(live.snapshot, live.search_path)
         self._cache = Cache() if options.cache else None
         self._databases: dict[str, ScratchDatabase] = {}
+        self._builds: dict[str, Built] = {}
         self._from_cache: list[str] = []
         self._ours: frozenset[QualifiedName] = frozenset()
 
     def outcome(self) -> Outcome:
         started = time.monotonic()
         live = self._live
-        head = self._migrations(("heads",)) if self._options.migrations else None
+        head = self._migrations(_HEADS) if self._options.migrations else None
         applied = self._applied(head) if head is not None and live is not None else None
         models = self._models(head.snapshot if head is not None else None) if self._options.models else None
         sides, left = self._sides(models, head, applied)
@@ -125,7 +129,8 @@ class _Run:
         try:
             compared = compare_sides(sides, judge)
             hidden, drifts = self._hidden(compared.drifts, models)
-            drifts = self._fixed(self._placed(drifts, models), sides, head, judge)
+            drifts = self._blamed(self._placed(drifts, models), sides, head)
+            drifts = self._fixed(drifts, sides, head, judge)
         finally:
             judge.close()
         found = self._findings(drifts, models, head)
@@ -147,12 +152,29 @@ class _Run:
     # -- building
 
     def _migrations(self, revisions: tuple[str, ...]) -> Built:
-        project = self._named()
-        name = "migrations" if revisions == ("heads",) else "migrations at live"
-        parts = ("migrations", _unplaced(project), revisions, self._workshop.version, self._around)
-        return self._kept(
-            name, parts, lambda: build_migrations(self._workshop, project, revisions, around=self._around)
-        )
+        name = "migrations" if revisions == _HEADS else "migrations at live"
+        build = self._build_head if revisions == _HEADS else lambda: self._run(revisions)
+        return self._kept(name, self._migration_parts(revisions), build)
+
+    def _migration_parts(self, revisions: tuple[str, ...]) -> tuple[Any, ...]:
+        return "migrations", _unplaced(self._named()), revisions, self._workshop.version, self._around
+
+    def _run(self, revisions: tuple[str, ...], **options: Any) -> tuple[ScratchDatabase, Built]:
+        return build_migrations(self._workshop, self._named(), revisions, around=self._around, **options)
+
+    def _build_head(self) -> tuple[ScratchDatabase, Built]:
+        """Run all migrations; what the live database has of them first, since that is wanted by itself as well."""
+        stamped = self._live.revisions if self._live is not None else None
+        if stamped:
+            with suppress(RevisionError):
+                applied = self._migrations(stamped)
+                database = self._databases.get("migrations at live")
+                if database is not None and set(applied.reply.heads) == set(stamped):
+                    return database, applied
+                if database is not None:
+                    return self._run(_HEADS, start=database)
+        # Unknown there, or not to be run apart from the rest: all at once says what is wrong.
+        return self._run(_HEADS)
 
     def _models(self, migrated: Snapshot | None) -> Built:
         project, options = self._project, self._options
@@ -174,14 +196,17 @@ class _Run:
         )
 
     def _kept(self, name: str, parts: tuple[Any, ...], build: Callable[[], tuple[ScratchDatabase, Built]]) -> Built:
+        if name in self._builds:
+            return self._builds[name]
         entry = caching.key(*parts) if self._cache is not None else ""
         built = self._cache.get(entry) if self._cache is not None else None
         if built is not None:
-            self._from_cache.append(name)
-            return built
-        self._databases[name], built = build()
-        if self._cache is not None:
-            self._cache.put(entry, built, self._project)
+            self._from_cache += [name] if name != "history" else []
+        else:
+            self._databases[name], built = build()
+            if self._cache is not None:
+                self._cache.put(entry, built, self._project)
+        self._builds[name] = built
         return built
 
     def _applied(self, head: Built) -> Built | None:
@@ -233,6 +258,20 @@ class _Run:
         runner = self._live.runner if self._live is not None and self._live.runner else _RUNNER
         return spoken_as(kept, _RUNNER, runner) if built else kept
 
+    def _blamed(self, drifts: tuple[Drift, ...], sides: Sides, head: Built | None) -> tuple[Drift, ...]:
+        """Add the revision that touched each object last; the migrations are run once more for it, and looked at."""
+        if not drifts or head is None or not head.reply.revisions:
+            return drifts
+        watch = owners(drifts, [each for each in (sides.models, sides.head, sides.applied, sides.live) if each])
+        try:
+            built = self._kept(
+                "history", (*self._migration_parts(_HEADS), watch), lambda: self._run(_HEADS, watch=watch)
+            )
+        except RevisionError:
+            # They have run before. What does not run while it is looked at has no history, and that is all.
+            return drifts
+        return with_revisions(drifts, {(each.kind, each.name): each.revision for each in built.reply.touched})
+
     def _fixed(self, drifts: tuple[Drift, ...], sides: Sides, head: Built | None, judge: Judge) -> tuple[Drift, ...]:
         """Add the fixes that were tried; what was tried before on the same states is known from the cache."""
         if not drifts or head is None or not self._options.fixes:
@@ -240,14 +279,20 @@ class _Run:
         entry = caching.key("fixes", sides, [each.identity for each in drifts])
         found = self._cache.text(entry) if self._cache is not None else None
         if found is None:
-            if "migrations" not in self._databases:
-                self._databases["migrations"], _ = build_migrations(self._workshop, self._named(), around=self._around)
-            url = self._databases["migrations"].url
+            url = self._migrated().url
             texts = remedies(drifts, sides, url, lambda snapshot: self._side(snapshot, [], built=True), judge)
             found = [(kind, name, text) for (kind, name), text in texts.items()]
             if self._cache is not None:
                 self._cache.put_text(entry, found)
         return with_remedies(drifts, {(kind, name): text for kind, name, text in found})
+
+    def _migrated(self) -> ScratchDatabase:
+        """Give a database in which all migrations have been run."""
+        found = self._databases.get("migrations") or self._databases.get("history")
+        if found is None:
+            found, _ = self._run(_HEADS)
+            self._databases["migrations"] = found
+        return found
 
     def _named(self) -> Project:
         if self._project is None:
@@ -290,7 +335,8 @@ class _Run:
         if models is not None:
             found += say.refusals(models.reply.refusals)
         if head is not None:
-            found += say.helped(head.helped)
+            applied_first = self._builds.get("migrations at live")
+            found += say.helped(dict.fromkeys((*(applied_first.helped if applied_first else ()), *head.helped)))
             applied = self._live.revisions if self._live is not None else head.reply.heads
             found += say.revisions(applied, head.reply.heads, head.reply.revisions)
         if self._live is not None:
