@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from alembic.config import Config
+from sqlalchemy import make_url
 
 from truing.catalog.diff import Difference
 from truing.drift.equivalent import Judge, canonical, canonical_statement
-from truing.drift.exchange import Server, environment
+from truing.drift.exchange import Server, environment, url_of
 from truing.drift.model import Tier
 from truing.drift.tiers import tier
 
@@ -74,6 +76,13 @@ def test_no_address_but_the_scratch_one_reaches_a_child():
     )
     assert seen["APP_DSN"].startswith("postgresql+asyncpg://postgres@/")
     assert seen["DATABASE_URL"].startswith("postgresql://postgres@/")
+
+
+def test_an_env_py_may_hand_the_scratch_address_to_a_config_parser():
+    url = url_of(Server(host="/run/truing/s", port=5432, user="postgres", dbname="truing_1"))
+    config = Config()
+    config.set_main_option("sqlalchemy.url", url)
+    assert make_url(config.get_main_option("sqlalchemy.url")).query["host"] == "/run/truing/s"
 
 
 @pytest.mark.parametrize(

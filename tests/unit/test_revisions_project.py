@@ -152,6 +152,29 @@ def test_an_async_env_py(tmp_path: Path) -> None:
     assert project.context_options()["literal_binds"] is True
 
 
+@pytest.mark.parametrize(("env", "url"), [(ENV, URL), (ASYNC_ENV, "postgresql+asyncpg://u@h/d")], ids=["sync", "async"])
+def test_models_that_only_the_online_half_of_env_py_names(tmp_path: Path, env: str, url: str) -> None:
+    """As Flask-Migrate has written them for years; the online half gets no database, and changes nothing."""
+    offline, otherwise, online = env.rpartition("else:")
+    offline = offline.replace("target_metadata=target_metadata,", "")
+    online = online.replace(
+        "context.configure(", "connection.execute('SET search_path TO app').scalar(); context.configure("
+    )
+    options = make_project(tmp_path, ONE, env=f"{offline}{otherwise}{online}", url=url).context_options()
+    assert options["target_metadata"] is not None
+    assert "connection" not in options
+    assert options["dialect_name"] == "postgresql"
+
+
+def test_revisions_that_count_on_what_env_py_does_first(tmp_path: Path) -> None:
+    (tmp_path / "application").mkdir()
+    (tmp_path / "application" / "things_of_ours.py").write_text("KIND = 1\n")
+    env = f"import sys\nsys.path.append({str(tmp_path / 'application')!r})\n{ENV}"
+    assert heads(make_project(tmp_path, revision("a1", "pass", head="from things_of_ours import KIND"), env=env)) == {
+        "a1"
+    }
+
+
 def test_env_py_gets_a_url_and_the_arguments_of_x(tmp_path: Path) -> None:
     env = ENV.replace('version_table="revisions"', 'version_table=context.get_x_argument(as_dictionary=True)["table"]')
     write_project(tmp_path, ONE, env=env, url=None)

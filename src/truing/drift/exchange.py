@@ -195,10 +195,14 @@ def url_of(server: Server, driver: str = "postgresql+psycopg") -> str:
     """Write the URL of a scratch database for SQLAlchemy."""
     from sqlalchemy.engine import URL  # noqa: PLC0415 - loading it is slow
 
-    return URL.create(
+    url = URL.create(
         driver,
         username=server.user,
         password=server.password or None,
         database=server.dbname,
         query={"host": server.host, "port": str(server.port)},
     ).render_as_string(hide_password=False)
+    # A slash may stand in a query as it is, and there are many env.py that hand their address to a ConfigParser, where
+    # a per cent sign means something else.
+    start, query, rest = url.partition("?")
+    return f"{start}{query}{rest.replace('%2F', '/')}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from alembic.runtime.environment import EnvironmentContext
@@ -91,7 +91,39 @@ def context_options(project: Project, url: str | None = None) -> dict[str, Any]:
     options = dict(seen[0].opts)
     for ours in ("fn", "script", "output_buffer", "as_sql", "dont_mutate", "destination_rev"):
         options.pop(ours, None)
+    if options.get("target_metadata") is None:
+        options |= _online_options(project, url)
     return options | {"dialect_name": seen[0].dialect.name}
+
+
+class _ConfiguredError(BaseException):
+    """env.py has configured its context, which is all that was wanted of it; nothing of its own may catch this"""  # noqa: D415
+
+
+def _online_options(project: Project, url: str | None) -> dict[str, Any]:
+    """Return what the online half of ``env.py`` configures, which alone matters to autogenerate.
+
+    The offline half of many an ``env.py`` (those that ``flask db init`` has written for years) leaves the models out.
+    Its connection is a stand-in that says yes to everything and leads nowhere.
+    """
+    from unittest.mock import MagicMock, patch  # noqa: PLC0415 - seldom needed
+
+    found: dict[str, Any] = {}
+
+    def configure(**options: Any) -> None:
+        found.update(options)
+        raise _ConfiguredError
+
+    with project.errors():
+        config = project.configuration(url or default_url(project), buffer=io.StringIO())
+        environment = EnvironmentContext(config, ScriptDirectory.from_config(config))
+        environment.configure = configure  # type: ignore[method-assign,assignment]
+        connect = patch.object(Engine, "connect", lambda *_, **__: MagicMock())
+        with suppress(_ConfiguredError), connect, no_connections(), quiet_logging(), environment:
+            environment.script.run_env()
+    found.pop("connection", None)
+    found.pop("url", None)
+    return found
 
 
 @contextmanager

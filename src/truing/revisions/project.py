@@ -92,12 +92,23 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         """
         from alembic.script import ScriptDirectory  # noqa: PLC0415 - loading it is slow
 
-        with self.errors():
+        def loaded() -> ScriptDirectory:
             script = ScriptDirectory.from_config(config or self.configuration())
             # Alembic loads the revisions when they are first asked for, which may be when we are in another folder.
             script.dir = os.path.abspath(script.dir)  # noqa: PTH100 - Alembic keeps text
             script.get_heads()
             return script
+
+        with self.errors():
+            try:
+                return loaded()
+            except (ImportError, AttributeError, RuntimeError, LookupError):
+                # `alembic upgrade` runs env.py before it imports a revision, and there are revisions that count on it:
+                # env.py may have put the application on sys.path, or started it.
+                from truing.revisions.environment import run_environment  # noqa: PLC0415 - it needs this module
+
+                run_environment(self, lambda *_: None)
+                return loaded()
 
     def url(self, environment: Mapping[str, str] = os.environ) -> str:
         """Say which database is meant: ``--database-url``, the environment, then ``sqlalchemy.url``.
