@@ -55,6 +55,9 @@ class Config(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
             tenants.
         application_role: the role that the application connects as; None to leave its privileges alone.
         search_path: the schemas that an unqualified name stands for where no database can be asked.
+        base: what is there before the first revision, for ``truing drift``: a file (``schema.sql``) or the URL of a
+            database.
+        base_revision: the revision that the base is at; it and those below it are not run.
         select: rules that are used.
         ignore: rules that are not used.
         allow: single findings that are all right.
@@ -71,6 +74,8 @@ class Config(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     tenant_column: str | None = None
     application_role: str | None = None
     search_path: tuple[str, ...] = ("public",)
+    base: str | None = None
+    base_revision: str | None = None
     select: tuple[str, ...] = ("ALL",)
     ignore: tuple[str, ...] = ()
     allow: tuple[Allowed, ...] = ()

@@ -59,6 +59,7 @@ def command(
       truing drift --migrations --live postgresql://localhost/app
       truing drift --snapshot production.json --output-format json
     """
+    from truing.drift.base import find_base
     from truing.drift.run import Options, run
     from truing.errors import UsageError
 
@@ -73,6 +74,7 @@ def command(
         folder=str(Path.cwd() if models else invocation.config.folder),
         unmanaged=invocation.config.unmanaged,
         scratch_url=scratch_url,
+        base=find_base(invocation.config.base, invocation.config.base_revision, invocation.config.folder),
         cache=not no_cache,
         fixes=not no_fixes,
     )

@@ -95,6 +95,7 @@ def build_migrations(
     *,
     around: Around | None = None,
     start: ScratchDatabase | None = None,
+    stamp: tuple[str, ...] = (),
     watch: tuple[QualifiedName, ...] | None = None,
 ) -> tuple[ScratchDatabase, Built]:
     """Run the migrations on a scratch database.
@@ -105,6 +106,7 @@ def build_migrations(
         revisions: how far; several where there are several heads.
         around: of the live database.
         start: a database in which some of them were run already: it is copied, and they are not run again.
+        stamp: what that database is at, though it does not say so.
         watch: relations, functions and types to look at after each revision.
 
     Returns:
@@ -128,6 +130,7 @@ def build_migrations(
                 folder=project.root,
                 revisions=revisions,
                 search_path=around.path,
+                stamp=stamp,
                 watch=watch,
             )
         )
@@ -142,7 +145,7 @@ def build_migrations(
             break
         helped = (*helped, *cure)
     raise RevisionError(
-        f"the migrations do not run on an empty database: {reply.error}",
+        f"the migrations do not run on {'an empty database' if start is None else 'their base'}: {reply.error}",
         hint=reply.hint or "truing runs `alembic upgrade` on a scratch database; does it need data or services?",
     )
 

@@ -21,7 +21,7 @@ from alembic.util import CommandError
 from truing.drift import guard
 from truing.drift.exchange import Reply, Request, url_of
 from truing.drift.touched import Watch
-from truing.errors import ProjectError, TruingError
+from truing.errors import ProjectError, RevisionError, TruingError
 from truing.revisions.failure import failure
 
 
@@ -83,6 +83,8 @@ def _migrations(request: Request) -> Reply:
     with project.at_root():
         script = project.script(config)
         known = tuple(each.revision for each in script.walk_revisions())
+        if request.stamp:
+            _stamp(config, script, request)
         for revision in request.revisions if known else ():
             command.upgrade(config, revision)
     options = seen[0] if seen else {}
@@ -94,6 +96,22 @@ def _migrations(request: Request) -> Reply:
         files=own_files(),
         touched=watch.touches if watch is not None else (),
     )
+
+
+def _stamp(config: Any, script: Any, request: Request) -> None:
+    """Say what the database is at already.
+
+    Raises:
+        RevisionError: what is wanted is before that.
+    """
+    below = {each.revision for each in script.iterate_revisions(request.stamp, "base")}
+    for revision in request.revisions:
+        if revision in below - set(request.stamp):
+            raise RevisionError(
+                f"revision {revision} is below the base's ({', '.join(request.stamp)}), so its state cannot be built",
+                hint="Take the base of an earlier revision: base and base-revision in [tool.truing].",
+            )
+    command.stamp(config, list(request.stamp))
 
 
 def _options(request: Request) -> Reply:

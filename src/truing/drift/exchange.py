@@ -73,6 +73,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         fallback: statements that may help where ``create_all`` fails: functions and types that only migrations make.
         candidates: what to ask about.
         default_schema: the schema that Alembic knows as None.
+        stamp: revisions that the database is at already, though it does not say so.
         watch: relations, functions and types to look at after each revision; None to look at nothing.
     """
 
@@ -86,6 +87,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     fallback: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     default_schema: str = "public"
+    stamp: tuple[str, ...] = ()
     watch: tuple[QualifiedName, ...] | None = None
 
 

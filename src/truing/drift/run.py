@@ -16,6 +16,7 @@ import psycopg
 from truing.catalog.model import Snapshot
 from truing.drift import cache as caching
 from truing.drift import findings as say
+from truing.drift.base import Base, load
 from truing.drift.blame import owners, with_revisions
 from truing.drift.builds import Around, Built, around, build_migrations, build_models, default_schema, models_need
 from truing.drift.cache import Cache
@@ -49,6 +50,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         folder: where modules are looked for.
         unmanaged: patterns of other people's tables.
         scratch_url: a server to build on, instead of a private one.
+        base: what is there before the first revision.
         cache: look for earlier builds, and keep these.
         fixes: write and try what would bring the sides together.
     """
@@ -59,6 +61,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""
     unmanaged: tuple[str, ...] = ()
     scratch_url: str | None = None
+    base: Base | None = None
     cache: bool = True
     fixes: bool = True
 
@@ -157,9 +160,15 @@ class _Run:
         return self._kept(name, self._migration_parts(revisions), build)
 
     def _migration_parts(self, revisions: tuple[str, ...]) -> tuple[Any, ...]:
-        return "migrations", _unplaced(self._named()), revisions, self._workshop.version, self._around
+        base = self._options.base
+        return "migrations", _unplaced(self._named()), revisions, self._workshop.version, self._around, base
 
     def _run(self, revisions: tuple[str, ...], **options: Any) -> tuple[ScratchDatabase, Built]:
+        base = self._options.base
+        if base is not None and "start" not in options:
+            if "base" not in self._databases:
+                self._databases["base"] = load(base, self._workshop, self._around.path)
+            options |= {"start": self._databases["base"], "stamp": base.revisions}
         return build_migrations(self._workshop, self._named(), revisions, around=self._around, **options)
 
     def _build_head(self) -> tuple[ScratchDatabase, Built]:

@@ -14,11 +14,12 @@ from typing import Any, Final
 import msgspec
 
 from truing.catalog.diff import Difference
-from truing.catalog.model import CatalogValue, Snapshot
+from truing.catalog.model import CatalogValue, Snapshot, Table
 from truing.catalog.read import OWN_SCHEMA
 from truing.drift.model import LeftOut
 from truing.names import QualifiedName
 
+_OWN_PREFIXES: Final = ("__truing_", "zzzz_truing_")
 _FAMILIES: Final = ("tables", "views", "sequences", "functions", "types")
 
 MODEL_KINDS: Final = frozenset({"table", "column", "constraint", "index"})
@@ -56,7 +57,7 @@ def managed(
             if pattern is not None:
                 out.append(LeftOut(f"unmanaged: {pattern}", str(value.name)))
             elif value.name.schema != OWN_SCHEMA and (family != "tables" or value.name not in version_tables):
-                rest.append(value)
+                rest.append(_without_own(value, out) if isinstance(value, Table) else value)
         kept[family] = tuple(rest)
     kept["schemas"] = tuple(
         each for each in snapshot.schemas if _match(QualifiedName(each.name, "*"), unmanaged) is None
@@ -65,6 +66,19 @@ def managed(
     if members:
         out.append(LeftOut("members of extensions", ", ".join(each.name for each in snapshot.extensions)))
     return msgspec.structs.replace(snapshot, **kept), tuple(out)
+
+
+def _without_own(table: Table, out: list[LeftOut]) -> Table:
+    """Take out what an online operation keeps on a table until it is settled: no model and no revision names it."""
+    parts: dict[str, tuple[Any, ...]] = {}
+    for part in ("columns", "constraints", "indexes", "triggers"):
+        values = getattr(table, part)
+        own = [each for each in values if each.name.startswith(_OWN_PREFIXES)]
+        out.extend(
+            LeftOut("of an online operation, until it is settled", f"{each.name} on {table.name}") for each in own
+        )
+        parts[part] = tuple(each for each in values if each not in own) if own else values
+    return msgspec.structs.replace(table, **parts)
 
 
 def _match(name: QualifiedName, patterns: Collection[str]) -> str | None:

@@ -49,6 +49,8 @@ _OF: Final[dict[str, dict[str, Tier]]] = {
         "not null": Tier.BREAKS_WRITES,
         "kind": Tier.BREAKS_WRITES,
     },
+    # Its comment and its limits are whoever runs the server's to say.
+    "database": {"definition": Tier.COSMETIC},
     "function": {"security definer": Tier.SECURITY},
 }
 
