@@ -79,7 +79,9 @@ class Page(msgspec.Struct, frozen=True):
 
     @property
     def slugs(self) -> frozenset[str]:
-        return frozenset(map(slug, self.headings))
+        # A generated page writes its anchors itself, since names may be anything.
+        written = re.findall(r'<a id="([^"]+)"></a>', self.prose)
+        return frozenset(map(slug, self.headings)) | frozenset(written)
 
 
 def all_pages() -> list[Path]:

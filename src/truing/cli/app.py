@@ -18,6 +18,7 @@ from truing.errors import ConnectionFailedError, InterruptedRunError, TruingErro
 COMMANDS: Final = (
     "audit",
     "demo",
+    "describe",
     "downgrade",
     "drift",
     "lint",
