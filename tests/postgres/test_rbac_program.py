@@ -65,7 +65,7 @@ def test_every_function_has_its_path_pinned_and_is_closed_to_the_public(world):
     assert [name for name, _, path, _ in rows if not path and name != "current_tenant"] == []
     assert [name for *_, name, _, _, public in [(None, *row) for row in rows] if public] == []
     definers = {name for name, definer, *_ in rows if definer}
-    assert definers & set(program.QUESTIONS) == {"tenants_of"}
+    assert definers & set(program.QUESTIONS) == {"tenants_of", "versions_of"}
 
 
 def test_a_hierarchy_is_folded_and_a_cycle_ends(world, acme):

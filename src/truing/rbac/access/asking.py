@@ -49,6 +49,8 @@ _STATEMENTS: Final[Mapping[str, str]] = {
         " valid_from, expires_at, in_force, position) ON true ORDER BY y.position"
     ),
     "standing": "SELECT version, mask, seconds FROM {}.standing(:tenant, :profile)",
+    "catalogue": "SELECT version, names, bits FROM {}.catalogue(:tenant)",
+    "versions_of": "SELECT tenant_id, version FROM {}.versions_of(:tenants)",
     "grant": "SELECT {}.grant_role(:tenant, :profile, :role, :valid_from, :expires_at, :by)",
     "revoke": "SELECT {}.revoke_role(:tenant, :profile, :role)",
     "current_tenant": "SELECT {}.current_tenant()",
@@ -121,6 +123,29 @@ def standing(tenant: UUID, profile: UUID, *, program: str = PROGRAM) -> Question
         return None if row is None else Standing(row[0], mask_of(None if row[1] is None else _bits(row[1])), row[2])
 
     return Question(_statement("standing", program), {"tenant": tenant, "profile": profile}, read)
+
+
+def catalogue(tenant: UUID, *, program: str = PROGRAM) -> Question[tuple[int, dict[str, int]] | None]:
+    """Ask which bit stands for which permission, at which version of a tenant; None where there is no such tenant."""
+
+    def read(rows: Rows) -> tuple[int, dict[str, int]] | None:
+        row = rows.one_or_none()
+        return (
+            None
+            if row is None
+            else (row[0], {name: 1 << bit for name, bit in zip(row[1] or (), row[2] or (), strict=True)})
+        )
+
+    return Question(_statement("catalogue", program), {"tenant": tenant}, read)
+
+
+def versions_of(tenants: Sequence[UUID], *, program: str = PROGRAM) -> Question[dict[UUID, int]]:
+    """Ask for the versions of tenants; those that are gone are left out."""
+    return Question(
+        _statement("versions_of", program),
+        {"tenants": list(tenants)},
+        lambda rows: {row[0]: row[1] for row in rows},
+    )
 
 
 def grant(

@@ -43,6 +43,8 @@ QUESTIONS: Final = (
     "why",
     "state_of",
     "standing",
+    "catalogue",
+    "versions_of",
     "may_grant",
 )
 """What an application may call; the rest is for the triggers, and for who administers."""

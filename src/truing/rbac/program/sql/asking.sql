@@ -191,3 +191,30 @@ BEGIN
     EXISTS (SELECT FROM permissions pm WHERE pm.name = p_permission);
 END
 $body$;
+
+-- name: versions_of
+-- The versions of these tenants, for a cache that keeps answers of several: a number says nothing about a tenant, so
+-- it may be seen past the row security of one.
+CREATE OR REPLACE FUNCTION :"program".versions_of(p_tenants uuid[]) RETURNS TABLE(tenant_id uuid, version bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, :"schema", pg_temp AS $body$
+BEGIN
+  RETURN QUERY
+    SELECT t.id, COALESCE(v.version, 0)
+    FROM tenants t LEFT JOIN tenant_rbac_versions v ON v.tenant_id = t.id WHERE t.id = ANY (p_tenants);
+END
+$body$;
+
+-- name: catalogue
+-- Which bit stands for which permission, and the tenant's version in the same snapshot; no row for no tenant.
+CREATE OR REPLACE FUNCTION :"program".catalogue(p_tenant uuid)
+RETURNS TABLE(version bigint, names text[], bits integer[])
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, :"schema", pg_temp AS $body$
+BEGIN
+  RETURN QUERY
+    SELECT COALESCE(v.version, 0), p.names, p.bits
+    FROM tenants t LEFT JOIN tenant_rbac_versions v ON v.tenant_id = t.id
+    CROSS JOIN (SELECT array_agg(pm.name ORDER BY pm.name) AS names, array_agg(pm.bit_no::integer ORDER BY pm.name) AS bits
+                FROM permissions pm) p
+    WHERE t.id = p_tenant;
+END
+$body$;

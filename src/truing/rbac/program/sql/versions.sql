@@ -1,12 +1,13 @@
 -- name: bump_tenants
 -- The answers of these tenants (NULL: of all) may be other ones from this transaction on. Its row is the lock that two
 -- writers of one tenant meet at, in the order of the tenants. One transaction counts once, and says it once: equal
--- notifications of a transaction are one.
+-- notifications of a transaction are one. A tenant begins to count at the number of the transaction, so that one that
+-- is deleted and made again never comes back to a number that it had.
 CREATE OR REPLACE FUNCTION :"program".bump_tenants(p_tenants uuid[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, :"schema", pg_temp AS $body$
 BEGIN
-  INSERT INTO tenant_rbac_versions AS v (tenant_id)
-  SELECT t.id FROM tenants t WHERE p_tenants IS NULL OR t.id = ANY (p_tenants) ORDER BY t.id
+  INSERT INTO tenant_rbac_versions AS v (tenant_id, version)
+  SELECT t.id, pg_current_xact_id()::text::bigint FROM tenants t WHERE p_tenants IS NULL OR t.id = ANY (p_tenants) ORDER BY t.id
   ON CONFLICT (tenant_id) DO UPDATE SET version = v.version + 1
   WHERE v.xmin::text <> pg_current_xact_id()::xid::text;
   IF p_tenants IS NULL THEN
