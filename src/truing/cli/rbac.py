@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import click
 
 from truing.cli.options import Invocation, common
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
+from truing.cli.rbac_database import changed, functions, opened, tables, using
+from truing.cli.rbac_grants import grant_command, revoke_command, role_group, tenant_group, why_command
 
 
 @click.group("rbac")
@@ -24,6 +24,10 @@ def command() -> None:
     Examples:
       truing rbac init --database-url postgresql://localhost/app
       truing rbac adopt --database-url postgresql://localhost/legacy --compare
+      truing rbac why acme ann@example.org doc.read
+      truing rbac export > policy.yaml
+      truing rbac import policy.yaml --dry-run
+      truing rbac verify
     """
 
 
@@ -69,11 +73,11 @@ def adopt_command(invocation: Invocation, schema: str, compare: bool, scratch_ur
     from truing.rbac.script import MIGRATIONS
     from truing.report.document import document
 
-    with _open(url_of(invocation)) as live:
+    with opened(url_of(invocation)) as live:
         # psycopg and PostgreSQL agree: 180006 is 18.6. The question ends its transaction, so that adopt() has its own.
         major = int(live.exec_driver_sql("SHOW server_version_num").scalar_one()) // 10000
         live.rollback()
-        with _scratch(scratch_url, major) as empty, _open(empty) as scratch:
+        with _scratch(scratch_url, major) as empty, opened(empty) as scratch:
             adoption = adopt(live, scratch, schema=schema, stamp=not compare)
     if adoption.stamped:
         summary = "The database is adopted: it carries the legacy baseline's revision."
@@ -106,12 +110,119 @@ def _scratch(url: str | None, major: int) -> Iterator[str]:
         yield scratch.create().url
 
 
-@contextmanager
-def _open(url: str) -> Iterator[Connection]:
-    from sqlalchemy import create_engine, pool
+@command.command("export")
+@click.option("--tenant", "tenants", multiple=True, metavar="SLUG", help="Only this tenant; several are fine.")
+@tables
+@common
+def export_command(invocation: Invocation, tenants: tuple[str, ...], schema: str) -> int:
+    """Write the policy as YAML: permissions, tenants, roles. To standard output, or to -o FILE.
 
-    from truing.revisions.urls import sqlalchemy_url
+    Who has which role is not part of it.
 
-    engine = create_engine(sqlalchemy_url(url), poolclass=pool.NullPool, connect_args={"application_name": "truing"})
-    with engine.connect() as connection:
-        yield connection
+    \b
+    Examples:
+      truing rbac export -o policy.yaml
+      truing rbac export --tenant acme
+    """
+    from truing.rbac.policies.document import dump
+    from truing.rbac.policies.read import read_policy
+
+    with using(invocation, schema) as connection:
+        written = dump(read_policy(connection, tenants or None))
+    if invocation.output is None:
+        click.echo(written, nl=False)
+    else:
+        invocation.output.write_text(written, encoding="utf-8")
+    return 0
+
+
+@command.command("import")
+@click.argument("file", type=click.File("r", encoding="utf-8"), metavar="FILE")
+@click.option("--dry-run", is_flag=True, help="Only say what would be changed.")
+@click.option("--prune", is_flag=True, help="Also remove permissions, and roles of its tenants, that it does not name.")
+@tables
+@common
+def import_command(
+    invocation: Invocation,
+    file: Any,
+    dry_run: bool,
+    prune: bool,
+    schema: str,
+) -> int:
+    """Bring the policy to what a YAML file says, by the fewest changes, in one transaction.
+
+    FILE is what `truing rbac export` writes; - is standard input. What it does not name stays, without --prune.
+
+    \b
+    Examples:
+      truing rbac import policy.yaml --dry-run
+      truing rbac import policy.yaml
+    """
+    from truing.rbac.policies.apply import apply, changes, unnamed
+    from truing.rbac.policies.document import parse
+    from truing.rbac.policies.read import known_tenants, read_policy
+
+    wanted = parse(file.read(), file.name)
+    with using(invocation, schema) as connection:
+        present = read_policy(connection, known_tenants(connection, wanted.tenants))
+        todo = changes(present, wanted, prune=prune)
+        left = () if prune else unnamed(present, wanted)
+        if not dry_run:
+            apply(connection, todo)
+    number = f"{len(todo)} change{'' if len(todo) == 1 else 's'}"
+    done = f"{number} would be made." if dry_run else f"{number} made."
+    note = f"{len(left)} that the file does not name are left; --prune removes them." if left else ""
+    return invocation.answer(changed("rbac import", todo, done if todo else "The database has this policy.", note))
+
+
+@command.command("verify")
+@click.option("--sql", "as_sql", is_flag=True, help="Print the checks as SQL for psql, which answers in TAP.")
+@tables
+@functions
+@common
+def verify_command(invocation: Invocation, as_sql: bool, schema: str, program: str) -> int:
+    """Check every invariant of the RBAC database. Exit code 1 where one is broken.
+
+    \b
+    Examples:
+      truing rbac verify
+      truing rbac verify --sql > verify.sql
+    """
+    from truing.rbac import invariants
+    from truing.report.document import Column, Table, document
+
+    if as_sql:
+        written = invariants.as_sql(schema=schema, program=program)
+        if invocation.output is None:
+            click.echo(written, nl=False)
+        else:
+            Path(invocation.output).write_text(written, encoding="utf-8")
+        return 0
+    with using(invocation, schema, program) as connection:
+        results = invariants.verify(connection, schema=schema, program=program)
+    rows = tuple(
+        {
+            "name": each.invariant.name,
+            "broken": each.broken,
+            "example": ", ".join(subject for _, subject in each.examples) or None,
+        }
+        for each in results
+    )
+    titles = {"name": "invariant", "broken": "broken by", "example": "for example"}
+    columns = tuple(Column(key, title) for key, title in titles.items() if any(row[key] is not None for row in rows))
+    bad = [each for each in results if each.broken]
+    summary = f"{len(results)} invariants hold." if not bad else f"{len(bad)} of {len(results)} invariants are broken."
+    said = tuple(f"{each.invariant.name}: {each.invariant.sentence}" for each in bad)
+    return invocation.answer(
+        document(
+            "rbac verify",
+            tables=[Table("invariants", "Invariants", columns, rows)],
+            summary=summary,
+            next_steps=said,
+            failed=bool(bad),
+        )
+    )
+
+
+for each in (tenant_group, role_group, grant_command, revoke_command, why_command):
+    command.add_command(each)

@@ -1,0 +1,221 @@
+"""``truing rbac tenant``, ``role``, ``grant``, ``revoke``, ``why``: who may do what, by the names that people use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from truing.cli.options import Invocation, common
+from truing.cli.rbac_database import changed, functions, tables, using
+
+if TYPE_CHECKING:
+    from truing.rbac.access.answers import Path
+    from truing.report.document import Cell
+
+
+@click.group("tenant")
+def tenant_group() -> None:
+    """Make tenants."""
+
+
+@tenant_group.command("add")
+@click.argument("slug", metavar="SLUG")
+@click.option("--title", metavar="TEXT", help="What people call it; the slug without one.")
+@tables
+@common
+def tenant_add(invocation: Invocation, slug: str, title: str | None, schema: str) -> int:
+    """Make a tenant.
+
+    \b
+    Examples:
+      truing rbac tenant add acme --title "Acme Ltd"
+    """
+    from truing.rbac.access.named import add_tenant
+    from truing.report.document import document
+
+    with using(invocation, schema) as connection:
+        made = add_tenant(connection, slug, title or slug)
+    return invocation.answer(
+        document("rbac tenant add", summary=f"The tenant {slug} is made.", facts={"id": str(made)})
+    )
+
+
+@click.group("role")
+def role_group() -> None:
+    """Make roles, and change what they allow."""
+
+
+@role_group.command("add")
+@click.argument("tenant", metavar="TENANT")
+@click.argument("role", metavar="ROLE")
+@click.option("--allow", multiple=True, metavar="PERMISSION", help="That it allows; made when missing.")
+@click.option("--deny", multiple=True, metavar="PERMISSION", help="That nobody with it has; made when missing.")
+@click.option("--inherits", multiple=True, metavar="ROLE", help="Whose grants it has as well.")
+@click.option("--may-grant", multiple=True, metavar="ROLE", help="That whoever has it may hand out.")
+@tables
+@common
+def role_add(
+    invocation: Invocation,
+    tenant: str,
+    role: str,
+    schema: str,
+    **lists: tuple[str, ...],
+) -> int:
+    """Make a role of a tenant, or add to one that is there.
+
+    TENANT is a slug or an id.
+
+    \b
+    Examples:
+      truing rbac role add acme editor --allow doc.read --allow "page.*"
+      truing rbac role add acme chief --inherits editor --may-grant editor
+    """
+    from truing.rbac.access.named import tenant_id
+    from truing.rbac.policies.apply import apply, changes
+    from truing.rbac.policies.document import with_role
+    from truing.rbac.policies.read import read_policy, slug_of
+
+    with using(invocation, schema) as connection:
+        slug = slug_of(connection, tenant_id(connection, tenant))
+        present = read_policy(connection, (slug,))
+        todo = changes(present, with_role(present, slug, role, lists))
+        apply(connection, todo)
+    return invocation.answer(changed("rbac role add", todo, f"The role {role} of {slug} is as you say."))
+
+
+_WHEN = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
+
+
+@click.command("grant")
+@click.argument("tenant", metavar="TENANT")
+@click.argument("profile", metavar="PROFILE")
+@click.argument("role", metavar="ROLE")
+@click.option("--from", "valid_from", type=_WHEN, help="When it begins (UTC unless it says otherwise).")
+@click.option("--until", type=_WHEN, help="When it ends.")
+@tables
+@functions
+@common
+def grant_command(
+    invocation: Invocation,
+    tenant: str,
+    profile: str,
+    role: str,
+    valid_from: datetime | None,
+    until: datetime | None,
+    schema: str,
+    program: str,
+) -> int:
+    """Give a profile a role, or another time for one that it has.
+
+    TENANT is a slug or an id, PROFILE an id or an address.
+
+    \b
+    Examples:
+      truing rbac grant acme ann@example.org editor
+      truing rbac grant acme ann@example.org admin --until 2027-01-31
+    """
+    from truing.rbac.access import grant
+    from truing.rbac.access.named import profile_id, tenant_id
+    from truing.report.document import document
+
+    with using(invocation, schema, program) as connection:
+        which = tenant_id(connection, tenant)
+        who = profile_id(connection, which, profile)
+        version = grant(
+            connection, which, who, role, valid_from=_utc(valid_from), expires_at=_utc(until), program=program
+        )
+    return invocation.answer(
+        document("rbac grant", summary=f"{profile} has the role {role} of {tenant}.", facts={"version": version})
+    )
+
+
+@click.command("revoke")
+@click.argument("tenant", metavar="TENANT")
+@click.argument("profile", metavar="PROFILE")
+@click.argument("role", metavar="ROLE")
+@tables
+@functions
+@common
+def revoke_command(invocation: Invocation, tenant: str, profile: str, role: str, schema: str, program: str) -> int:
+    """Take a role away from a profile.
+
+    TENANT is a slug or an id, PROFILE an id or an address.
+
+    \b
+    Examples:
+      truing rbac revoke acme ann@example.org editor
+    """
+    from truing.rbac.access import revoke
+    from truing.rbac.access.named import profile_id, tenant_id
+    from truing.report.document import document
+
+    with using(invocation, schema, program) as connection:
+        which = tenant_id(connection, tenant)
+        version = revoke(connection, which, profile_id(connection, which, profile), role, program=program)
+    if version is None:
+        return invocation.answer(document("rbac revoke", summary=f"{profile} did not have the role {role}."))
+    said = f"{profile} has the role {role} of {tenant} no more."
+    return invocation.answer(document("rbac revoke", summary=said, facts={"version": version}))
+
+
+@click.command("why")
+@click.argument("tenant", metavar="TENANT")
+@click.argument("profile", metavar="PROFILE")
+@click.argument("permission", metavar="PERMISSION")
+@tables
+@functions
+@common
+def why_command(invocation: Invocation, tenant: str, profile: str, permission: str, schema: str, program: str) -> int:
+    """Say why a profile may do something, or may not: every grant that has to do with it.
+
+    TENANT is a slug or an id, PROFILE an id or an address. Exit code 1 where it may not.
+
+    \b
+    Examples:
+      truing rbac why acme ann@example.org doc.read
+    """
+    from truing.rbac.access import why
+    from truing.rbac.access.named import profile_id, tenant_id
+    from truing.report.document import Column, Table, document
+
+    with using(invocation, schema, program) as connection:
+        which = tenant_id(connection, tenant)
+        answer = why(connection, which, profile_id(connection, which, profile), permission, program=program)
+    titles = {
+        "via": "roles",
+        "effect": "effect",
+        "granted": "permission",
+        "from": "from",
+        "until": "until",
+        "now": "in force",
+    }
+    rows = tuple(map(_path, answer.paths))
+    columns = tuple(Column(key, title) for key, title in titles.items() if any(row[key] for row in rows))
+    verdict = f"{profile} {'may' if answer.allowed else 'may not'} {permission}. {answer.reason}"
+    return invocation.answer(
+        document(
+            "rbac why",
+            tables=[Table("paths", "Grants", columns, rows)] if rows else (),
+            summary=verdict,
+            facts={"allowed": answer.allowed},
+            failed=not answer.allowed,
+        )
+    )
+
+
+def _path(path: Path) -> Mapping[str, Cell]:
+    return {
+        "via": " > ".join(path.via),
+        "effect": path.effect,
+        "granted": path.granted,
+        "from": path.valid_from.isoformat() if path.valid_from else None,
+        "until": path.expires_at.isoformat() if path.expires_at else None,
+        "now": "yes" if path.in_force else "no",
+    }
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

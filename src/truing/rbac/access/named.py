@@ -1,0 +1,110 @@
+"""What does a person mean by ``acme`` and ``ann@example.org``? Tenants and profiles by the names that people use.
+
+In: a connection whose search path holds the tables, and what somebody typed. Out: ids, or an error that says what
+there is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from truing.errors import UsageError
+from truing.names import ident
+from truing.rule import did_you_mean
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+MOST_NAMES: Final = 2_000
+"""So many names are looked through for a likely one."""
+
+
+def use_schema(connection: Connection, schema: str, program: str | None = None) -> None:
+    """Look for the tables in a schema, until the transaction ends.
+
+    Args:
+        connection: in a transaction.
+        schema: of the tables.
+        program: the schema in which the functions are to be; None where none is needed.
+
+    Raises:
+        UsageError: there are no tables, or no functions.
+    """
+    connection.execute(text(f"SET LOCAL search_path TO {ident(schema)}"))
+    if connection.execute(text("SELECT to_regclass('user_roles') IS NULL OR to_regclass('tenants') IS NULL")).scalar():
+        raise UsageError(
+            f"There are no RBAC tables in the schema {schema}.",
+            hint="Name another with --schema, or make them with `truing rbac init`.",
+        )
+    called = text(
+        "SELECT EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+        " WHERE n.nspname = :program AND p.proname = 'mask_of')"
+    )
+    if program is not None and not connection.execute(called, {"program": program}).scalar():
+        raise UsageError(
+            f"There are no RBAC functions in the schema {program}.",
+            hint="Name another with --program, or install them with truing.rbac.program.install().",
+        )
+
+
+def tenant_id(connection: Connection, named: str) -> UUID:
+    """Find a tenant by its id or slug.
+
+    Raises:
+        UsageError: there is none.
+    """
+    column = "id::text" if _UUID.fullmatch(named) else "slug"
+    found: UUID | None = connection.execute(
+        text(f"SELECT id FROM tenants WHERE {column} = :named"), {"named": named.lower()}
+    ).scalar()
+    if found is None:
+        slugs = connection.execute(text("SELECT slug FROM tenants ORDER BY slug LIMIT :most"), {"most": MOST_NAMES})
+        raise UsageError(f"There is no tenant {named!r}.", hint=_likely(named, [row.slug for row in slugs]))
+    return found
+
+
+def profile_id(connection: Connection, tenant: UUID, named: str) -> UUID:
+    """Find a profile of a tenant by its id or address.
+
+    Raises:
+        UsageError: there is none.
+    """
+    condition = "id::text = :named" if _UUID.fullmatch(named) else "lower(email) = :named"
+    found: UUID | None = connection.execute(
+        text(f"SELECT id FROM profiles WHERE tenant_id = :tenant AND {condition}"),
+        {"tenant": tenant, "named": named.lower()},
+    ).scalar()
+    if found is None:
+        raise UsageError(
+            f"The tenant has no profile {named!r}.", hint="Name a profile by its id or its address (profiles.email)."
+        )
+    return found
+
+
+def add_tenant(connection: Connection, slug: str, name: str) -> UUID:
+    """Make a tenant.
+
+    Raises:
+        UsageError: the slug is taken, or is none.
+    """
+    try:
+        made: UUID = connection.execute(
+            text("INSERT INTO tenants (slug, name) VALUES (:slug, :name) RETURNING id"), {"slug": slug, "name": name}
+        ).scalar_one()
+    except IntegrityError as error:
+        if getattr(error.orig, "sqlstate", None) == "23505":
+            raise UsageError(f"There is a tenant {slug} already.") from error
+        raise UsageError(
+            f"{slug!r} cannot be a tenant's slug.",
+            hint="Lower-case letters, digits and hyphens, at most 63; neither end is a hyphen.",
+        ) from error
+    return made
+
+
+def _likely(named: str, known: list[str]) -> str:
+    # All of them would be a long list.
+    said = did_you_mean(named, known)
+    return said if said.startswith("Did you mean") else "A tenant is named by its slug or its id."

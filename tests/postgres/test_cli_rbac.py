@@ -1,0 +1,224 @@
+"""What do the RBAC commands say and do, with which exit code, and does a policy survive its file?"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+
+import pytest
+
+from tests.rbac_policies import NAMES
+from truing.cli.app import run
+from truing.errors import UsageError
+from truing.rbac import invariants
+from truing.rbac.policies.apply import apply, changes
+from truing.rbac.policies.document import Policy, Role, Tenant, dump, parse
+from truing.rbac.policies.read import read_policy
+
+
+@pytest.fixture
+def call(world, database, capsys, monkeypatch):
+    """Run a command; gives its exit code and what it printed."""
+    monkeypatch.setenv("TRUING_DATABASE_URL", database.url)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(*arguments):
+        code = run(["rbac", *arguments])
+        seen = capsys.readouterr()
+        return code, seen.out + seen.err
+
+    return call
+
+
+@pytest.fixture
+def acme(world, call):
+    assert call("tenant", "add", "acme", "--title", "Acme Ltd")[0] == 0
+    tenant = world.one("SELECT id FROM tenants WHERE name = 'Acme Ltd'")
+    world.run("INSERT INTO profiles (tenant_id, email) VALUES (:t, 'Ann@example.org')", t=tenant)
+    assert call("role", "add", "acme", "editor", "--allow", "doc.read", "--allow", "page.*")[0] == 0
+    assert (
+        call("role", "add", "acme", "chief", "--inherits", "editor", "--may-grant", "editor", "--deny", "doc.purge")[0]
+        == 0
+    )
+    return tenant
+
+
+def test_a_role_is_granted_explained_and_taken_back(world, call, acme):
+    assert call("grant", "acme", "ann@example.org", "chief", "--until", "2099-01-01")[0] == 0
+    code, said = call("why", "acme", "ann@example.org", "doc.read")
+    assert code == 0
+    assert "chief > editor" in said
+    assert "ann@example.org may doc.read. Allowed by chief > editor: allow doc.read." in said
+    code, said = call("why", str(acme), "ann@example.org", "doc.purge", "--output-format", "json")
+    assert code == 1
+    assert json.loads(said)["facts"] == {"allowed": False}
+    assert call("revoke", "acme", "ann@example.org", "chief")[0] == 0
+    assert call("why", "acme", "ann@example.org", "doc.read")[0] == 1
+    assert "did not have" in call("revoke", "acme", "ann@example.org", "chief")[1]
+    actors = world.run("SELECT DISTINCT actor FROM rbac_audit WHERE table_name = 'user_roles'")
+    assert all(actor.startswith("truing (") for (actor,) in actors)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tenant", "add", "acme"], "There is a tenant acme already."),
+        (["tenant", "add", "Ac me"], "'Ac me' cannot be a tenant's slug."),
+        (["role", "add", "acm", "x"], "Did you mean acme?"),
+        (["role", "add", "acme", "chief", "--inherits", "edito"], "Did you mean editor?\n"),
+        (["role", "add", "acme", "chief", "--allow", "doc.purge"], "both allows and denies doc.purge"),
+        (["role", "add", "acme", "x", "--allow", "No Such"], "'No Such' is not like doc.read"),
+        (["grant", "acme", "bob@example.org", "chief"], "no profile 'bob@example.org'"),
+        (["grant", "acme", "ann@example.org", "nobody"], "has no role nobody"),
+        (["grant", "acme", "ann@example.org", "chief", "--until", "tomorrow"], "'tomorrow' does not match"),
+        (["export", "--tenant", "nowhere"], "There is no tenant nowhere."),
+        (["import", "nowhere.yaml"], "No such file"),
+        (["verify", "--schema", "nowhere"], "no RBAC tables in the schema nowhere"),
+        (["why", "acme", "ann@example.org", "x", "--program", "nowhere"], "no RBAC functions in the schema nowhere"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_is_named_and_changes_nothing(world, call, acme, arguments, said):
+    before = world.one("SELECT count(*) FROM rbac_audit")
+    code, seen = call(*arguments)
+    assert code == 2
+    assert said in seen
+    assert "Traceback" not in seen
+    assert world.one("SELECT count(*) FROM rbac_audit") == before
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("permissions: [", "is not YAML"),
+        ("permissions: {a: null, a: null}", "duplicate key"),
+        ("tenants: {acme: {nam: A}}", "unknown field `nam`"),
+        ("permissions: {No: null}", "'No' is not like doc.read"),
+        ("tenants: {acme: {name: A, roles: {r: {allow: [b]}}}}", "names b, which is not a permission"),
+        ("tenants: {acme: {name: A, roles: {r: {inherits: [s]}}}}", "inherits s, which is not a role"),
+        ("tenants: {acme: {name: A, roles: {r: {inherits: [r]}}}}", "inherits from itself"),
+        ("tenants: {A: {name: A}}", "'A' is not a slug"),
+        ("3", "is not a policy"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused(written, said):
+    with pytest.raises(UsageError, match="(?s)policy.yaml.*" + said):
+        parse(written, "policy.yaml")
+
+
+def test_a_word_that_yaml_once_took_for_a_boolean_is_a_name():
+    policy = parse("permissions: {no: null, on: null}\ntenants: {acme: {name: yes, roles: {off: {allow: [no]}}}}")
+    assert policy.tenants["acme"] == Tenant("yes", True, {"off": Role(allow=("no",))})
+    assert parse(dump(policy)) == policy
+
+
+def test_an_import_shows_what_it_does_and_does_no_more(world, call, acme, tmp_path):
+    file = tmp_path / "policy.yaml"
+    assert call("export", "-o", str(file))[0] == 0
+    assert "The database has this policy." in call("import", str(file))[1]
+    file.write_text(
+        "permissions: {doc.read: null, x: new}\ntenants: {acme: {name: Acme, roles: {editor: {allow: [doc.read, x]}}}}"
+    )
+    code, dry = call("import", str(file), "--dry-run")
+    assert code == 0
+    assert "5 changes would be made." not in dry
+    assert "4 changes would be made." in dry
+    assert "3 that the file does not name are left" in dry
+    assert world.one("SELECT name FROM tenants") == "Acme Ltd"
+    assert "4 changes made." in call("import", str(file))[1]
+    assert "3 changes made." in call("import", str(file), "--prune")[1]
+    assert call("export")[1] == (
+        "permissions: {doc.read: null, x: new}\n"
+        "tenants:\n  acme:\n    name: Acme\n    roles:\n      editor:\n        allow: [doc.read, x]\n"
+    )
+    assert world.wrong() == []
+
+
+def some_policy(chance):
+    names = chance.sample(NAMES, chance.randint(1, 8))
+    tenants = {}
+    for slug in chance.sample(["a", "b", "c"], chance.randint(0, 3)):
+        roles = chance.sample(["on", "Chief é", 'we"ird', "r"], chance.randint(0, 4))
+
+        def some(of):
+            return tuple(sorted(chance.sample(of, chance.randint(0, len(of)))))
+
+        made = {}
+        for role in roles:
+            allow = some(names)
+            deny = tuple(name for name in some(names) if name not in allow)
+            made[role] = Role(
+                chance.choice([None, "x: y"]), some([each for each in roles if each != role]), allow, deny, some(roles)
+            )
+        tenants[slug] = Tenant(chance.choice(["A", "B"]), chance.random() < 0.8, dict(sorted(made.items())))
+    return Policy({name: chance.choice([None, "why"]) for name in names}, tenants)
+
+
+def test_any_policy_is_reached_from_any_other(world):
+    """Applied and read back it is the file's, and applied once more it changes nothing."""
+    chance = random.Random(5)
+    connection = world.connection
+    for _ in range(40):
+        wanted = parse(dump(some_policy(chance)))
+        apply(connection, changes(read_policy(connection), wanted, prune=True))
+        connection.commit()
+        seen = read_policy(connection)
+        assert changes(seen, wanted, prune=True) == ()
+        assert {slug: seen.tenants[slug] for slug in wanted.tenants} == wanted.tenants
+        assert seen.permissions == wanted.permissions
+        connection.rollback()
+    assert world.wrong() == []
+
+
+BREAK = {
+    "masks-are-compiled": "UPDATE roles SET allow_mask = ~allow_mask",
+    "grants-stay-in-the-tenant": "UPDATE user_roles SET tenant_id = gen_random_uuid()",
+    "role-permissions-stay-in-the-tenant": "UPDATE role_permissions SET tenant_id = gen_random_uuid()",
+    "inheritance-stays-in-the-tenant": "UPDATE role_grants SET grantable_role_id = -1",
+    "no-role-inherits-from-itself": "INSERT INTO role_inherits SELECT tenant_id, parent_id, role_id FROM role_inherits",
+    "shown-roles-exist": "UPDATE profiles SET role = 'GOD_MODE'",
+    "no-nil-tenant-is-active": "ALTER TABLE tenants DROP CONSTRAINT ck_tenants_not_nil; INSERT INTO tenants (id, name, slug) VALUES ('00000000-0000-0000-0000-000000000000', 'n', 'n')",
+    "every-tenant-has-a-version": "DELETE FROM tenant_rbac_versions",
+    "sidebar-items-can-be-reached": "INSERT INTO sidebar_features (feature_id, sidebar_name, url_path, requires_permission) VALUES (gen_random_uuid(), 'x', '/x', 'typo')",
+    "bits-are-distinct": "ALTER TABLE permissions DROP CONSTRAINT uq_permissions_bit_no; UPDATE permissions SET bit_no = 1",
+    "triggers-are-on": "ALTER TABLE user_roles DISABLE TRIGGER trg_guard",
+    "functions-are-there": "GRANT EXECUTE ON FUNCTION rbac.rebuild_masks TO PUBLIC",
+    "foreign-keys-are-validated": "ALTER TABLE profiles ADD CONSTRAINT c CHECK (id IS NOT NULL) NOT VALID",
+    "row-security-is-forced": "ALTER TABLE roles NO FORCE ROW LEVEL SECURITY",
+}
+
+
+@pytest.fixture
+def secured(world, call, acme):
+    call("grant", "acme", "ann@example.org", "chief")
+    world.run("DO $$ DECLARE t text; BEGIN FOR t IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+              " LOOP EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY; ALTER TABLE %I FORCE ROW LEVEL SECURITY', t, t); END LOOP; END $$")  # fmt: skip
+
+
+def test_a_database_that_is_right_is_verified(call, secured):
+    code, said = call("verify")
+    assert f"{len(invariants.invariants())} invariants hold." in said
+    assert code == 0
+
+
+@pytest.mark.parametrize("name", BREAK)
+def test_every_invariant_can_be_broken_and_is_then_found(world, call, secured, name, database, tmp_path):
+    world.run(f"SET session_replication_role = replica; {BREAK[name]}; SET session_replication_role = DEFAULT")
+    code, said = call("verify", "--output-format", "json")
+    (table,) = json.loads(said)["tables"]
+    assert code == 1
+    assert next(row["broken"] for row in table["rows"] if row["name"] == name) > 0
+    psql = shutil.which("psql")
+    if psql is None:
+        pytest.skip("there is no psql")
+    call("verify", "--sql", "-o", str(tmp_path / "verify.sql"))
+    command = [psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", str(tmp_path / "verify.sql"), database.dsn]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert lines[0] == f"1..{len(BREAK)}"
+    assert [line for line in lines if line.startswith("not ok") and f"- {name} #" in line]
+
+
+def test_every_invariant_is_broken_once():
+    assert set(BREAK) == {each.name for each in invariants.invariants()}
