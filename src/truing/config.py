@@ -58,6 +58,8 @@ class Config(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
         base: what is there before the first revision, for ``truing drift``: a file (``schema.sql``) or the URL of a
             database.
         base_revision: the revision that the base is at; it and those below it are not run.
+        tenant_schemas: the schemas of a live database that are one model's, a tenant in each (``tenant_*``).
+        tenant_model_schema: what models and migrations call such a schema; the first of the search path by default.
         select: rules that are used.
         ignore: rules that are not used.
         allow: single findings that are all right.
@@ -76,6 +78,8 @@ class Config(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     search_path: tuple[str, ...] = ("public",)
     base: str | None = None
     base_revision: str | None = None
+    tenant_schemas: str | None = None
+    tenant_model_schema: str | None = None
     select: tuple[str, ...] = ("ALL",)
     ignore: tuple[str, ...] = ()
     allow: tuple[Allowed, ...] = ()

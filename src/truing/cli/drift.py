@@ -75,6 +75,8 @@ def command(
         unmanaged=invocation.config.unmanaged,
         scratch_url=scratch_url,
         base=find_base(invocation.config.base, invocation.config.base_revision, invocation.config.folder),
+        tenant_schemas=invocation.config.tenant_schemas,
+        tenant_model_schema=invocation.config.tenant_model_schema,
         cache=not no_cache,
         fixes=not no_fixes,
     )

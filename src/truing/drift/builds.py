@@ -158,6 +158,7 @@ def build_models(
     folder: str = "",
     around: Around | None = None,
     migrated: Snapshot | None = None,
+    translate: tuple[tuple[str | None, str | None], ...] = (),
 ) -> tuple[ScratchDatabase, Built]:
     """Create the models' tables on a scratch database.
 
@@ -169,6 +170,7 @@ def build_models(
         around: of the live database.
         migrated: what the migrations build: its schemas and extensions are made first, and its functions help where
             PostgreSQL refuses the models without them.
+        translate: the ``schema_translate_map`` of ``env.py``.
 
     Returns:
         The database, and what it is.
@@ -190,6 +192,7 @@ def build_models(
             search_path=around.path,
             fallback=_fallback(migrated),
             default_schema=default_schema(around),
+            translate=translate,
         )
     )
     if reply.error:

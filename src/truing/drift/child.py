@@ -70,11 +70,14 @@ def _migrations(request: Request) -> Reply:
     driver = named.partition("://")[0] if named.startswith("postgresql+") else "postgresql"
     config = project.configuration(url_of(server, driver))
     seen: list[dict[str, Any]] = []
+    translate: list[tuple[str | None, str | None]] = []
     watch = Watch(server, request.watch) if request.watch is not None else None
     start = MigrationContext.__init__
 
     def noting(self: MigrationContext, dialect: Any, connection: Any, opts: dict[str, Any], *rest: Any) -> None:
         seen.append(opts)
+        if connection is not None and len(seen) == 1:
+            translate.extend((connection.get_execution_options().get("schema_translate_map") or {}).items())
         if watch is not None:
             watch.attach(opts, connection)
         start(self, dialect, connection, opts, *rest)
@@ -94,6 +97,7 @@ def _migrations(request: Request) -> Reply:
         heads=tuple(sorted(script.get_heads())),
         revisions=known,
         files=own_files(),
+        translate=tuple(translate),
         touched=watch.touches if watch is not None else (),
     )
 

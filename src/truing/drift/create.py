@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,17 @@ def build(request: Request) -> Reply:
     metadatas, options = load(request)
     if request.server is None:
         raise ProjectError("models need a scratch database")
-    engine = create_engine(url_of(request.server), poolclass=pool.NullPool)
+    translate = dict(request.translate)
+    options_here = {"schema_translate_map": translate} if translate else {}
+    engine = create_engine(url_of(request.server), poolclass=pool.NullPool, execution_options=options_here)
     try:
-        schemas = _make_schemas(engine, metadatas)
+        schemas = _make_schemas(engine, metadatas, translate)
         refusals = _create(engine, metadatas, request.fallback)
     finally:
         engine.dispose()
     return Reply(
         refusals=refusals,
-        places=places(metadatas, request.default_schema),
+        places=places(metadatas, request.default_schema, translate),
         schemas_made=schemas,
         filters=bool(options.get("include_object") or options.get("include_name")),
         tables=sum(len(each.tables) for each in metadatas),
@@ -77,7 +79,9 @@ def load(request: Request) -> tuple[list[MetaData], dict[str, Any]]:
     return metadatas, options
 
 
-def _make_schemas(engine: Engine, metadatas: Iterable[MetaData]) -> tuple[str, ...]:
+def _make_schemas(
+    engine: Engine, metadatas: Iterable[MetaData], translate: Mapping[str | None, str | None]
+) -> tuple[str, ...]:
     """Make the schemas that the models name: ``create_all`` never does, and people's databases have them."""
     names = set()
     for metadata in metadatas:
@@ -88,7 +92,8 @@ def _make_schemas(engine: Engine, metadatas: Iterable[MetaData]) -> tuple[str, .
                 kind = getattr(column.type, "item_type", column.type)
                 names.add(kind.schema if isinstance(kind, Enum) else getattr(kind, "schema", None))
     # str(): SQLAlchemy has a kind of string of its own, which does not travel.
-    wanted = sorted(str(name) for name in names if isinstance(name, str) and name)
+    meant = {translate.get(name, name) for name in names if name is None or isinstance(name, str)}
+    wanted = sorted(str(name) for name in meant if name)
     with engine.begin() as connection:
         there = set(connection.exec_driver_sql("SELECT nspname::text FROM pg_namespace").scalars())
         missing = tuple(name for name in wanted if name not in there)
@@ -184,7 +189,9 @@ def _short(statement: str) -> str:
     return re.sub(r"\s+", " ", statement).strip()[:300]
 
 
-def places(metadatas: Iterable[MetaData], default_schema: str) -> dict[str, Location]:
+def places(
+    metadatas: Iterable[MetaData], default_schema: str, translate: Mapping[str | None, str | None]
+) -> dict[str, Location]:
     """Say where tables and columns are written: at the class that maps them."""
     known = {id(metadata) for metadata in metadatas}
     found: dict[str, Location] = {}
@@ -195,7 +202,8 @@ def places(metadatas: Iterable[MetaData], default_schema: str) -> dict[str, Loca
         for mapper in registry.mappers:
             table = mapper.local_table
             if isinstance(table, Table):
-                name = f"{ident(table.schema or default_schema)}.{ident(table.name)}"
+                schema = translate.get(table.schema, table.schema)
+                name = f"{ident(schema or default_schema)}.{ident(table.name)}"
                 found |= _lines(mapper.class_, name, [(attr.key, attr.columns[0].name) for attr in mapper.column_attrs])
     return found
 

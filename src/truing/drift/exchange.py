@@ -74,6 +74,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         candidates: what to ask about.
         default_schema: the schema that Alembic knows as None.
         stamp: revisions that the database is at already, though it does not say so.
+        translate: the ``schema_translate_map`` that the migrations' connection has, as pairs.
         watch: relations, functions and types to look at after each revision; None to look at nothing.
     """
 
@@ -88,6 +89,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     candidates: tuple[Candidate, ...] = ()
     default_schema: str = "public"
     stamp: tuple[str, ...] = ()
+    translate: tuple[tuple[str | None, str | None], ...] = ()
     watch: tuple[QualifiedName, ...] | None = None
 
 
@@ -115,6 +117,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
         filters: whether ``env.py`` has an ``include_object`` or ``include_name``.
         tables: how many tables the models have.
         hidden: the candidates that ``env.py`` keeps out of autogenerate.
+        translate: the ``schema_translate_map`` of the connection that ``env.py`` gives to the migrations.
         touched: the last revision that changed each object that was watched.
     """
 
@@ -132,6 +135,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     filters: bool = False
     tables: int = 0
     hidden: tuple[Candidate, ...] = ()
+    translate: tuple[tuple[str | None, str | None], ...] = ()
     touched: tuple[Touch, ...] = ()
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from truing.drift.exchange import Refusal
 from truing.drift.model import Aspect, Drift, LeftOut, Tier, Verdict
 from truing.finding import Evidence, Finding, Severity
+from truing.names import ident
 
 RULES: Final = {
     Verdict.MIGRATION_MISSING: "migration-missing",
@@ -18,6 +19,7 @@ RULES: Final = {
     Verdict.HIDDEN: "hidden-from-autogenerate",
 }
 
+_FEW: Final = 3
 _SPEAKERS: Final = {"models": "the models", "migrations": "the migrations", "live": "the live database"}
 _ADVICE: Final = {
     Verdict.MIGRATION_MISSING: "Write the revision (alembic revision --autogenerate is a start), then compare again.",
@@ -40,13 +42,21 @@ def finding(drift: Drift) -> Finding:
     return Finding(
         rule=RULES[drift.verdict],
         severity=drift.severity,
-        subject=f"{drift.kind} {drift.name}",
+        subject=f"{drift.kind} {drift.name}{_tenants(drift)}",
         message=f"{_sentence(drift)} [{drift.tier.value}]",
         location=drift.location,
         evidence=tuple(evidence),
         remedy=drift.remedy or _ADVICE[drift.verdict],
         revision=drift.revision,
     )
+
+
+def _tenants(drift: Drift) -> str:
+    """Name the tenants' schemas where it is not about all of them; many are counted."""
+    if not drift.schemas:
+        return ""
+    few = ", ".join(map(ident, drift.schemas[:_FEW]))
+    return f" (in {few}" + (f" and {len(drift.schemas) - _FEW:,} more)" if len(drift.schemas) > _FEW else ")")
 
 
 def _said(text: str | None, aspect: Aspect) -> str:

@@ -89,6 +89,7 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
         verdict: who has to move.
         aspects: in what it differs; never empty.
         sides: which of ``models``, ``migrations`` and ``live`` were compared.
+        schemas: the tenants' schemas that it is about; empty where it is about all.
         location: where the models say it.
         revision: the revision that made the object.
         remedy: what to do, ready to paste.
@@ -100,6 +101,7 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     aspects: tuple[Aspect, ...]
     sides: tuple[str, ...]
+    schemas: tuple[str, ...] = ()
     location: Location | None = None
     revision: str = ""
     remedy: str = ""

@@ -29,6 +29,7 @@ from truing.drift.printer import Texts, alike, reprinted
 from truing.drift.prove import remedies, with_remedies
 from truing.drift.scope import managed, version_tables
 from truing.drift.snapshots import Taken
+from truing.drift.tenants import Group, grouped, of_groups, summary
 from truing.drift.workshop import Workshop
 from truing.errors import RevisionError, UsageError
 from truing.finding import Finding
@@ -51,6 +52,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         unmanaged: patterns of other people's tables.
         scratch_url: a server to build on, instead of a private one.
         base: what is there before the first revision.
+        tenant_schemas: the live database's schemas that are one model's; None where there are none such.
+        tenant_model_schema: what models and migrations call them; None for the first of the search path.
         cache: look for earlier builds, and keep these.
         fixes: write and try what would bring the sides together.
     """
@@ -62,6 +65,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     unmanaged: tuple[str, ...] = ()
     scratch_url: str | None = None
     base: Base | None = None
+    tenant_schemas: str | None = None
+    tenant_model_schema: str | None = None
     cache: bool = True
     fixes: bool = True
 
@@ -113,25 +118,33 @@ class _Run:
     """One comparison, step by step."""
 
     def __init__(self, project: Project | None, options: Options, live: Taken | None, workshop: Workshop) -> None:
-        self._project, self._options, self._live, self._workshop = project, options, live, workshop
+        self._project, self._options, self._workshop = project, options, workshop
+        self._groups: tuple[Group, ...] = ()
+        self._tenant_schema = options.tenant_model_schema or (live.search_path[:1] or ("public",))[0] if live else ""
+        if live is not None and options.tenant_schemas:
+            pattern, runner = options.tenant_schemas, live.runner or _RUNNER
+            self._groups = grouped(live.snapshot, pattern, self._tenant_schema, runner)
+            live = msgspec.structs.replace(live, snapshot=self._groups[0].live)
+        self._live = live
         self._around = Around() if live is None else around(live.snapshot, live.search_path)
         self._cache = Cache() if options.cache else None
         self._databases: dict[str, ScratchDatabase] = {}
         self._builds: dict[str, Built] = {}
         self._from_cache: list[str] = []
         self._ours: frozenset[QualifiedName] = frozenset()
+        self._built: list[Snapshot] = []
 
     def outcome(self) -> Outcome:
         started = time.monotonic()
         live = self._live
         head = self._migrations(_HEADS) if self._options.migrations else None
         applied = self._applied(head) if head is not None and live is not None else None
-        models = self._models(head.snapshot if head is not None else None) if self._options.models else None
+        models = self._models(head) if self._options.models else None
         sides, left = self._sides(models, head, applied)
         judge = Judge(self._scratch_connection)
         try:
             compared = compare_sides(sides, judge)
-            hidden, drifts = self._hidden(compared.drifts, models)
+            hidden, drifts = self._hidden(self._of_tenants(compared.drifts, sides, judge), models)
             drifts = self._blamed(self._placed(drifts, models), sides, head)
             drifts = self._fixed(drifts, sides, head, judge)
         finally:
@@ -150,6 +163,8 @@ class _Run:
             "from the cache": ", ".join(self._from_cache) or "nothing",
             "seconds": round(time.monotonic() - started, 2),
         }
+        if self._groups:
+            facts["tenants"] = summary(self._groups, self._options.tenant_schemas or "")
         return Outcome(drifts=drifts, hidden=hidden, findings=found, left_out=out, facts=facts)
 
     # -- building
@@ -185,12 +200,14 @@ class _Run:
         # Unknown there, or not to be run apart from the rest: all at once says what is wrong.
         return self._run(_HEADS)
 
-    def _models(self, migrated: Snapshot | None) -> Built:
+    def _models(self, head: Built | None) -> Built:
         project, options = self._project, self._options
+        migrated, translate = (head.snapshot, head.reply.translate) if head is not None else (None, ())
         need = models_need(self._around, migrated)
         functions = [each.definition for each in migrated.functions] if migrated is not None else []
         version = self._workshop.version
-        parts = ("models", _unplaced(project), options.metadata, options.folder, version, self._around, need, functions)
+        asked = (options.metadata, options.folder, version, self._around)
+        parts = ("models", _unplaced(project), *asked, need, functions, translate)
         return self._kept(
             "models",
             parts,
@@ -201,6 +218,7 @@ class _Run:
                 folder=options.folder,
                 around=self._around,
                 migrated=migrated,
+                translate=translate,
             ),
         )
 
@@ -231,8 +249,11 @@ class _Run:
     def _sides(self, models: Built | None, head: Built | None, applied: Built | None) -> tuple[Sides, list[LeftOut]]:
         reply = next((each.reply for each in (head, models) if each is not None), Reply())
         self._ours = version_tables(reply.version_table, reply.version_schema, self._around.search_path)
+        if self._groups:
+            self._ours |= version_tables(reply.version_table, self._tenant_schema, ())
         left: list[LeftOut] = []
-        live = self._printed([each.snapshot for each in (applied, head, models) if each is not None], left)
+        self._built = [each.snapshot for each in (applied, head, models) if each is not None]
+        live = self._printed(self._live.snapshot, left) if self._live is not None else None
         sides = Sides(
             models=self._side(models.snapshot, left) if models else None,
             head=self._side(head.snapshot, left, built=True) if head else None,
@@ -241,12 +262,26 @@ class _Run:
         )
         return sides, left
 
-    def _printed(self, built: list[Snapshot], left: list[LeftOut]) -> Snapshot | None:
+    def _of_tenants(self, drifts: tuple[Drift, ...], sides: Sides, judge: Judge) -> tuple[Drift, ...]:
+        """Compare the tenants that are not like most of them as well."""
+        if len(self._groups) < 2:  # noqa: PLR2004 - most of them were compared
+            return drifts
+
+        def compared(live: Snapshot) -> tuple[Drift, ...]:
+            if live is self._groups[0].live:
+                return drifts
+            return compare_sides(
+                msgspec.structs.replace(sides, live=self._side(self._printed(live, []), [])), judge
+            ).drifts
+
+        return of_groups(self._groups, compared)
+
+    def _printed(self, live: Snapshot, left: list[LeftOut]) -> Snapshot:
         """Have the live database's definitions printed as the scratch server does, where it is of another major."""
-        live, version = self._live.snapshot if self._live is not None else None, self._workshop.version
-        if live is None or live.version.major == version.major:
+        version = self._workshop.version
+        if live.version.major == version.major:
             return live
-        printed = alike(live, built, self._reprinted)
+        printed = alike(live, self._built, self._reprinted)
         reason = f"printed by PostgreSQL {live.version.major}, and {version.major} cannot make it alone"
         left.extend(LeftOut(reason, name) for name in printed.unprinted)
         return printed.snapshot
@@ -289,7 +324,13 @@ class _Run:
         found = self._cache.text(entry) if self._cache is not None else None
         if found is None:
             url = self._migrated().url
-            texts = remedies(drifts, sides, url, lambda snapshot: self._side(snapshot, [], built=True), judge)
+            texts = remedies(
+                [each for each in drifts if not each.schemas],
+                sides,
+                url,
+                lambda snapshot: self._side(snapshot, [], built=True),
+                judge,
+            )
             found = [(kind, name, text) for (kind, name), text in texts.items()]
             if self._cache is not None:
                 self._cache.put_text(entry, found)
