@@ -26,7 +26,7 @@ from truing.finding import Finding, Severity
 from truing.report import json as json_report
 from truing.report.document import document
 
-FRAME = {"app", "options", "database", "migration", "rules", "rbac_database", "rbac_grants"}
+FRAME = {"app", "options", "database", "migration", "models", "part", "rules", "rbac_database", "rbac_grants"}
 
 
 @pytest.fixture

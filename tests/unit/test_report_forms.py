@@ -26,7 +26,7 @@ from truing.report import json as json_report
 from truing.report import junit, markdown
 from truing.report.clean import clean
 from truing.report.console import console, write
-from truing.report.document import Column, Document, Table, document
+from truing.report.document import CHECKS, Column, Document, Table, document
 from truing.report.formats import FORMATS, REPORTERS
 from truing.report.telling import told
 
@@ -274,12 +274,27 @@ def test_junit_has_a_case_for_each_check():
         {"check": "drift", "status": "skipped", "why": "nobody <asked>"},
         {"check": "orm", "status": "no answer", "why": "no\x00 connection"},
     )
-    suite = parsed(junit.encode(document("check", tables=[Table(junit.CHECKS, "Checks", columns, rows)])))[0]
+    suite = parsed(junit.encode(document("check", tables=[Table(CHECKS, "Checks", columns, rows)])))[0]
     assert [(case.get("name"), [each.tag for each in case]) for case in suite] == [
         ("lint", []), ("drift", ["skipped"]), ("orm", ["error"]),
     ]  # fmt: skip
     assert (suite.get("errors"), suite.get("skipped"), suite.get("tests")) == ("1", "1", "3")
     assert suite[2][0].get("message") == r"no\x00 connection"
+
+
+def test_a_check_without_an_answer_is_said_to_github_and_in_sarif():
+    columns = tuple(Column(key, key) for key in ("check", "status", "why"))
+    row = {"check": "orm", "status": "no answer", "why": "nobody\nthere: 50%"}
+    doc = document("check", tables=[Table(CHECKS, "Checks", columns, (row,))], unanswered=["orm"])
+    assert (doc.verdict, doc.exit_code) == ("no answer", 2)
+    first, last = written(doc, "github").splitlines()
+    assert command(first) == ("error", {"title": "no answer from orm"}, "nobody\nthere: 50%")
+    assert last == "truing check: No findings. No answer: orm."
+    decoded = json.loads(written(doc, "sarif"))
+    jsonschema.validate(decoded, SARIF)
+    (invocation,) = decoded["runs"][0]["invocations"]
+    assert not invocation["executionSuccessful"]
+    assert invocation["toolExecutionNotifications"][0]["message"]["text"] == "orm: nobody\nthere: 50%"
 
 
 class Html(HTMLParser):

@@ -17,6 +17,7 @@ from truing.errors import ConnectionFailedError, InterruptedRunError, TruingErro
 
 COMMANDS: Final = (
     "audit",
+    "check",
     "demo",
     "describe",
     "downgrade",

@@ -32,6 +32,35 @@ def project(invocation: Invocation) -> Project:
     )
 
 
+def optional_project(invocation: Invocation) -> Project | None:
+    """Find the Alembic project; None where there is none, and nobody names one.
+
+    Raises:
+        ProjectError: the one that is named, or found, cannot be used.
+    """
+    from truing.revisions.project import NoProjectError
+
+    try:
+        return project(invocation)
+    except NoProjectError:
+        return None
+
+
+def named_url(invocation: Invocation) -> str | None:
+    """Name the database, as :func:`url_of`; None where nobody does.
+
+    Raises:
+        ProjectError: the project's configuration cannot be read, or names no PostgreSQL database.
+    """
+    from truing.revisions.urls import postgresql_url
+
+    named = invocation.database_url
+    if named is None:
+        found = optional_project(invocation)
+        named = found.configured_url() if found is not None else None
+    return postgresql_url(named) if named else None
+
+
 def url_of(invocation: Invocation) -> str:
     """Name the database of an invocation: as a person named it, else as the Alembic project does.
 

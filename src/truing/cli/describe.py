@@ -141,12 +141,12 @@ def _taken(invocation: Invocation, asked: dict[str, Any]) -> Taken:
 
 
 def _metadatas(invocation: Invocation, named: str | None) -> list[MetaData]:
-    from truing.cli.orm import _metadatas as of_project
+    from truing.cli.models import require_models
     from truing.revisions.metadata import load_metadata
 
     if named is None:
         return []
-    return [load_metadata(named, Path.cwd())] if named else of_project(invocation)
+    return [load_metadata(named, Path.cwd())] if named else list(require_models(invocation))
 
 
 def _files(

@@ -6,14 +6,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
-from truing.cli.options import Invocation, common
+from truing.cli.options import Invocation, judging
 
 if TYPE_CHECKING:
+    from truing.cli.part import Part
     from truing.drift.run import Outcome
     from truing.drift.snapshots import Taken
-    from truing.report.document import Document
     from truing.revisions.project import Project
+
+
+class Sides(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be compared; nothing named: everything that there is.
+
+    Attributes:
+        models: ``module:attribute``; empty for those of the project; None to leave them out.
+        migrations: what the migrations build.
+        live: a URL; empty for the database of the invocation; None to leave it out.
+        snapshot: a file that stands for the live database.
+    """
+
+    models: str | None = None
+    migrations: bool = False
+    live: str | None = None
+    snapshot: Path | None = None
+
+    @property
+    def unnamed(self) -> bool:
+        """Whether nothing is named."""
+        return self == Sides()
+
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -36,7 +59,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--scratch-url", metavar="URL", help="A server to build on; else a private one is started.")
 @click.option("--no-cache", is_flag=True, help="Build models and migrations anew.")
 @click.option("--no-fixes", is_flag=True, help="Do not write and try what would bring them together.")
-@common
+@judging
 def command(
     invocation: Invocation,
     models: str | None,
@@ -59,13 +82,28 @@ def command(
       truing drift --migrations --live postgresql://localhost/app
       truing drift --snapshot production.json --output-format json
     """
-    from truing.drift.base import find_base
-    from truing.drift.run import Options, run
+    from truing.cli.part import conclude
     from truing.errors import UsageError
 
     if live is not None and snapshot is not None:
         raise UsageError("--live and --snapshot both name the live side.", hint="Give one of them.")
-    everything = models is None and not migrations and live is None and snapshot is None
+    sides = Sides(models=models, migrations=migrations, live=live, snapshot=snapshot)
+    part = look(invocation, sides, scratch_url=scratch_url, cache=not no_cache, fixes=not no_fixes)
+    return conclude(invocation, "drift", part)
+
+
+def look(
+    invocation: Invocation, sides: Sides, *, scratch_url: str | None = None, cache: bool = True, fixes: bool = True
+) -> Part:
+    """Compare the sides.
+
+    Raises:
+        TruingError: there are no two of them, or one cannot be built or read.
+    """
+    from truing.drift.base import find_base
+    from truing.drift.run import Options, run
+
+    everything, models, migrations = sides.unnamed, sides.models, sides.migrations
     project = _project(invocation, required=migrations or everything or not (models or invocation.config.metadata))
     options = Options(
         models=models is not None or everything or (not migrations),
@@ -77,11 +115,12 @@ def command(
         base=find_base(invocation.config.base, invocation.config.base_revision, invocation.config.folder),
         tenant_schemas=invocation.config.tenant_schemas,
         tenant_model_schema=invocation.config.tenant_model_schema,
-        cache=not no_cache,
-        fixes=not no_fixes,
+        cache=cache,
+        fixes=fixes,
     )
-    taken = _taken(invocation, project, live, snapshot, everything=everything)
-    return invocation.answer(_document(invocation, run(project, options, taken)))
+    taken = _taken(invocation, project, sides)
+    complete = options.models and options.migrations and taken is not None
+    return _part(run(project, options, taken), complete=complete)
 
 
 def _project(invocation: Invocation, *, required: bool) -> Project | None:
@@ -96,15 +135,14 @@ def _project(invocation: Invocation, *, required: bool) -> Project | None:
         return None
 
 
-def _taken(
-    invocation: Invocation, project: Project | None, live: str | None, snapshot: Path | None, *, everything: bool
-) -> Taken | None:
+def _taken(invocation: Invocation, project: Project | None, sides: Sides) -> Taken | None:
     """Read the live side, if there is one."""
     from truing.drift.snapshots import read
 
-    if snapshot is not None:
-        return read(snapshot)
-    if live is None and not everything:
+    live = sides.live
+    if sides.snapshot is not None:
+        return read(sides.snapshot)
+    if live is None and not sides.unnamed:
         return None
     url = live or invocation.database_url or (project.configured_url() if project is not None else None)
     if url is None:
@@ -133,8 +171,9 @@ def take_live(invocation: Invocation, project: Project | None, url: str) -> Take
     return taken
 
 
-def _document(invocation: Invocation, outcome: Outcome) -> Document:
-    from truing.report.document import Column, Table, document
+def _part(outcome: Outcome, *, complete: bool) -> Part:
+    from truing.cli.part import Part
+    from truing.report.document import Column, Table
 
     rows: tuple[dict[str, str | int | float | bool | None], ...] = tuple(
         {"reason": reason, "count": len(names), "names": ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")}  # noqa: PLR2004
@@ -146,10 +185,6 @@ def _document(invocation: Invocation, outcome: Outcome) -> Document:
         (Column("reason", "why"), Column("count", "how many"), Column("names", "which")),
         rows,
     )
-    return document(
-        "drift",
-        findings=outcome.findings,
-        tables=(table,) if rows else (),
-        facts=dict(outcome.facts),
-        fail_on=invocation.fail_on,
+    return Part(
+        findings=outcome.findings, facts=dict(outcome.facts), tables=(table,) if rows else (), complete=complete
     )

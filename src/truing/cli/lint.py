@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
-from truing.cli.options import Invocation, common
+from truing.cli.options import Invocation, judging
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from truing.cli.part import Part
     from truing.lint.facts import Facts
 
 PLACES = ("models", "revisions", "database")
@@ -17,10 +19,8 @@ PLACES = ("models", "revisions", "database")
 
 @click.command("lint")
 @click.option("--only", type=click.Choice(PLACES), multiple=True, help="Look only there (may be repeated).")
-@click.option("--select", multiple=True, metavar="RULE", help="Use only these rules: names, codes or ALL.")
-@click.option("--ignore", multiple=True, metavar="RULE", help="Leave these rules out.")
-@common
-def command(invocation: Invocation, only: tuple[str, ...], select: tuple[str, ...], ignore: tuple[str, ...]) -> int:
+@judging
+def command(invocation: Invocation, only: tuple[str, ...]) -> int:
     """Check models, revisions and the live database against the rules.
 
     Nothing is changed: revisions are recorded, not run, and the database is only read.
@@ -32,69 +32,54 @@ def command(invocation: Invocation, only: tuple[str, ...], select: tuple[str, ..
       truing lint --database-url postgresql://localhost/app --output-format concise
       truing rule forbidden-table-reference
     """
+    from truing.cli.part import conclude
+
+    return conclude(invocation, "lint", look(invocation, only or _places(invocation)))
+
+
+def look(invocation: Invocation, places: Collection[str]) -> Part:
+    """Look at some of :data:`PLACES`.
+
+    Raises:
+        TruingError: one of them cannot be looked at.
+    """
+    from truing.cli.part import Part
     from truing.cli.rules import every_rule
     from truing.lint.context import make_context
     from truing.lint.engine import lint
-    from truing.report.document import document
 
-    config = invocation.config
-    if select:
-        config = msgspec.structs.replace(config, select=select)
-    if ignore:
-        config = msgspec.structs.replace(config, ignore=(*config.ignore, *ignore))
-    places = only or PLACES
-    context = make_context(config)
+    context = make_context(invocation.config)
     facts: list[Facts] = []
-    looked: list[str] = []
     if "database" in places:
+        from truing.cli.database import connect_reading, url_of
         from truing.lint.references.live import live_references, search_path
 
-        url = _database(invocation, required=bool(only))
-        if url is not None:
-            from truing.cli.database import connect_reading
-
-            with connect_reading(url) as connection:
-                context = make_context(config, search_path(connection))
-                facts.append(live_references(connection, context.forbidden))
-            looked.append("database")
+        with connect_reading(url_of(invocation)) as connection:
+            context = make_context(invocation.config, search_path(connection))
+            facts.append(live_references(connection, context.forbidden))
     if "models" in places:
         facts += _models(invocation)
-        looked.append("models")
     if "revisions" in places:
         facts.append(_revisions(invocation))
-        looked.append("revisions")
-    findings = lint(facts, context, known=every_rule(), everything=set(looked) == set(PLACES))
-    return invocation.answer(
-        document("lint", findings=findings, facts={"looked at": ", ".join(looked)}, fail_on=invocation.fail_on)
-    )
+    complete = set(places) == set(PLACES)
+    findings = lint(facts, context, known=every_rule(), everything=complete)
+    looked = [place for place in ("database", "models", "revisions") if place in places]
+    return Part(findings=findings, facts={"looked at": ", ".join(looked)}, complete=complete)
 
 
-def _database(invocation: Invocation, *, required: bool) -> str | None:
-    from truing.cli.database import project
-    from truing.errors import ProjectError
+def _places(invocation: Invocation) -> tuple[str, ...]:
+    from truing.cli.database import named_url
 
-    if invocation.database_url is not None:
-        return invocation.database_url
-    try:
-        return project(invocation).url()
-    except ProjectError as error:
-        if required:
-            raise
-        invocation.say(f"The live database is not looked at: {error.message}")
-        return None
+    if named_url(invocation) is not None:
+        return PLACES
+    invocation.say("The live database is not looked at: nobody names it.")
+    return ("models", "revisions")
 
 
 def _models(invocation: Invocation) -> list[Facts]:
-    from truing.cli.database import project
     from truing.lint.references.models import model_references
-    from truing.revisions.metadata import load_metadata
 
-    names = invocation.config.metadata
-    if names:
-        return [model_references(load_metadata(name, invocation.config.folder)) for name in names]
-    target = project(invocation).context_options().get("target_metadata")
-    found = target if isinstance(target, list | tuple) else [target]
-    metadatas = [each for each in found if each is not None]
+    metadatas = invocation.models.metadatas
     if not metadatas:
         invocation.say("No models are looked at: env.py has no target_metadata, and [tool.truing] no metadata.")
     return [model_references(each) for each in metadatas]

@@ -22,6 +22,7 @@ from truing.report.formats import FORMATS, Format
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from truing.cli.models import Models
     from truing.report.document import Document
 
 
@@ -39,8 +40,25 @@ class Invocation:
 
     @cached_property
     def config(self) -> Config:
-        """The configuration file's content."""
-        return load_config(self._options["config"])
+        """The configuration file's content; ``--select`` takes the place of its ``select``, ``--ignore`` adds to it."""
+        config = load_config(self._options["config"])
+        select, ignore = self._options.get("select"), self._options.get("ignore")
+        if select:
+            config = msgspec.structs.replace(config, select=select)
+        if ignore:
+            config = msgspec.structs.replace(config, ignore=(*config.ignore, *ignore))
+        return config
+
+    @cached_property
+    def models(self) -> Models:
+        """The models, loaded when they are first asked for.
+
+        Raises:
+            TruingError: they cannot be loaded.
+        """
+        from truing.cli.models import load_models
+
+        return load_models(self)
 
     @cached_property
     def database_url(self) -> str | None:
@@ -105,7 +123,7 @@ class Invocation:
 
         document = msgspec.structs.replace(document, project=self._project_file)
         write(document, self.output_format, self.output, every_rule)
-        return 0 if self.exit_zero else document.exit_code
+        return 0 if self.exit_zero and document.verdict != "no answer" else document.exit_code
 
 
 _PATH = click.Path(dir_okay=False, path_type=Path)
@@ -134,17 +152,34 @@ _OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 
+_CHOICES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("select", {"multiple": True, "metavar": "RULE", "help": "Use only these rules: names, codes or ALL."}),
+    ("ignore", {"multiple": True, "metavar": "RULE", "help": "Leave these rules out."}),
+)
+_JUDGING: Final[dict[str, Callable[[Any], Any]]] = {
+    name: click.option(f"--{name.replace('_', '-')}", name, **attributes) for name, attributes in _CHOICES
+}
+
+
+def judging(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command that judges by rules the shared options, as :func:`common` does, and those that choose rules."""
+    return _with(_JUDGING | _OPTIONS, command)
+
+
 def common(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the shared options; it is called with one :class:`Invocation` first, then its own arguments.
 
     The command returns its exit code.
     """
+    return _with(_OPTIONS, command)
 
+
+def _with(offered: dict[str, Callable[[Any], Any]], command: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(command)
     def call(**options: Any) -> int:
-        shared = {name: options.pop(name) for name in _OPTIONS}
+        shared = {name: options.pop(name) for name in offered}
         return command(Invocation(**shared), **options)
 
-    for option in reversed(_OPTIONS.values()):
+    for option in reversed(offered.values()):
         call = option(call)
     return call

@@ -6,7 +6,7 @@ of the JSON may rely on it: a field is only ever added within one ``version``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Final, Literal, TypeAlias
 
@@ -18,6 +18,9 @@ from truing.locks import LockMode
 from truing.plan import Batches, Concurrent, Locked, Plain, Plan, Settle, Step
 
 VERSION: Final = 1
+
+CHECKS: Final = "checks"
+"""The table of a document whose rows are checks: ``check``, ``status`` and, where there is no answer, ``why``."""
 
 Cell: TypeAlias = str | int | float | bool | None
 Verdict: TypeAlias = Literal["true", "findings", "no answer"]
@@ -129,6 +132,14 @@ class Document(msgspec.Struct, frozen=True):
     project: str = "pyproject.toml"
 
     @property
+    def unanswered(self) -> Iterator[tuple[str, str]]:
+        """The checks that could not answer, and why."""
+        for table in self.tables:
+            for row in table.rows if table.id == CHECKS else ():
+                if row.get("status") == "no answer":
+                    yield str(row.get("check")), str(row.get("why") or "")
+
+    @property
     def exit_code(self) -> int:
         """0 in true, 1 findings, 2 no answer."""
         codes: dict[Verdict, int] = {"true": 0, "findings": 1, "no answer": 2}
@@ -146,6 +157,7 @@ def document(
     next_steps: Iterable[str] = (),
     fail_on: Literal["info", "warning", "error", "never"] = "error",
     failed: bool = False,
+    unanswered: Sequence[str] = (),
 ) -> Document:
     """Put together what a command has to say.
 
@@ -159,15 +171,16 @@ def document(
         next_steps: where to go from here.
         fail_on: the least severity that counts as a failure.
         failed: whether the command failed for another reason (a verification, say).
+        unanswered: parts of the question that have no answer.
     """
     ordered = sorted(findings, key=_importance)
-    worst = fail_on != "never" and any(each.severity.rank >= Severity(fail_on).rank for each in ordered)
+    verdict: Verdict = "findings" if failed or fails(ordered, fail_on) else "true"
     return Document(
         version=VERSION,
         tool=Tool("truing", truing.__version__),
         command=command,
-        verdict="findings" if worst or failed else "true",
-        summary=summary or _count(ordered),
+        verdict="no answer" if unanswered else verdict,
+        summary=(summary or _count(ordered)) + (f" No answer: {', '.join(unanswered)}." if unanswered else ""),
         facts=dict(facts or {}),
         findings=tuple(map(_reported, ordered)),
         plans=tuple(map(reported_plan, plans)),
@@ -175,6 +188,11 @@ def document(
         next_steps=tuple(next_steps),
         fail_on=fail_on,
     )
+
+
+def fails(findings: Iterable[Finding], fail_on: Literal["info", "warning", "error", "never"]) -> bool:
+    """Tell whether there is a finding that counts."""
+    return fail_on != "never" and any(each.severity.rank >= Severity(fail_on).rank for each in findings)
 
 
 def _importance(finding: Finding) -> tuple[object, ...]:

@@ -23,16 +23,19 @@ COMMANDS: Final[Mapping[Severity, str]] = {
 
 def encode(document: Document) -> str:
     """Write one command for each finding, and the summary as a line of the log."""
-    lines = [_command(finding) for finding in document.findings]
+    lines = [_annotation(finding) for finding in document.findings]
+    lines += [_command("error", why, title=f"no answer from {check}") for check, why in document.unanswered]
     return "".join(f"{line}\n" for line in [*lines, f"truing {clean(document.command)}: {clean(document.summary)}"])
 
 
-def _command(finding: ReportedFinding) -> str:
-    properties = {"title": f"{finding.rule}: {finding.subject}"}
-    if finding.location:
-        properties = {"file": finding.location.file, "line": str(finding.location.line), **properties}
-    told_properties = ",".join(f"{name}={_property(clean(value))}" for name, value in properties.items())
-    return f"::{COMMANDS[finding.severity]} {told_properties}::{_data(told(finding))}"
+def _annotation(finding: ReportedFinding) -> str:
+    place = {"file": finding.location.file, "line": str(finding.location.line)} if finding.location else {}
+    return _command(COMMANDS[finding.severity], told(finding), **place, title=f"{finding.rule}: {finding.subject}")
+
+
+def _command(name: str, message: str, **properties: str) -> str:
+    told_properties = ",".join(f"{key}={_property(clean(value))}" for key, value in properties.items())
+    return f"::{name} {told_properties}::{_data(clean(message, multiline=True))}"
 
 
 def _data(text: str) -> str:

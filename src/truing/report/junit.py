@@ -10,11 +10,8 @@ from xml.etree import ElementTree as ET
 
 from truing.finding import Severity
 from truing.report.clean import clean
-from truing.report.document import Document, ReportedFinding, Table
+from truing.report.document import CHECKS, Document, ReportedFinding, Table
 from truing.report.telling import told
-
-CHECKS = "checks"
-"""The table of a document whose rows are checks, with ``check``, ``status`` and ``why``."""
 
 
 def encode(document: Document) -> str:

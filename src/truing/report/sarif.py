@@ -52,7 +52,14 @@ def encode(document: Document, rules: Rules) -> str:
         "automationDetails": {"id": f"truing/{document.command}/"},
         "columnKind": "unicodeCodePoints",
         "invocations": [
-            {"executionSuccessful": document.verdict != "no answer", "exitCode": document.exit_code},
+            {
+                "executionSuccessful": document.verdict != "no answer",
+                "exitCode": document.exit_code,
+                "toolExecutionNotifications": [
+                    {"level": "error", "message": {"text": _plain(clean(f"{check}: {why}", multiline=True))}}
+                    for check, why in document.unanswered
+                ],
+            },
         ],
         "results": list(_results(document, index)),
     }

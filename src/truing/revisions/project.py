@@ -30,6 +30,10 @@ ENVIRONMENT: Final = ("TRUING_DATABASE_URL", "DATABASE_URL")
 _TEMPLATE_URL: Final = "driver://user:pass@localhost/dbname"
 
 
+class NoProjectError(ProjectError):
+    """There is no Alembic project, and nobody named one."""
+
+
 class Project(msgspec.Struct, frozen=True, kw_only=True):
     """An Alembic project.
 
@@ -217,7 +221,7 @@ def discover(
                 toml_file=str(toml) if has_toml else None,
                 **common,
             )
-    raise ProjectError(
+    raise NoProjectError(
         f"there is no Alembic project in {folder} or above it",
         hint="Name its file with -c path/to/alembic.ini, or start one with: alembic init migrations",
     )
