@@ -107,6 +107,16 @@ def test_alembics_own_table_is_not_described(shop, capsys):
     assert "version_num" not in described(capsys)
 
 
+def test_what_an_online_operation_keeps_for_a_while_is_not_described(shop, capsys):
+    before = described(capsys)
+    shop.execute(
+        "CREATE SCHEMA _truing; CREATE FUNCTION _truing.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+        " CREATE TRIGGER zzzz_truing_1_k BEFORE UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION _truing.f();"
+        " ALTER TABLE notes ADD __truing_1_new bigint; CREATE INDEX __truing_1_ix ON notes (__truing_1_new)"
+    )
+    assert described(capsys) == before
+
+
 def test_nothing_of_the_server_or_the_day_is_on_the_page(shop, capsys):
     text = described(capsys)
     assert shop.name not in text
@@ -250,6 +260,7 @@ def test_the_drawing_stands_beside_the_page(shop, capsys, tmp_path):
         (["--format", "svg", "--svg", "x.svg"], "--svg draws beside a page"),
         (["--migrations", "--snapshot", "x.json"], "both name what is described"),
         (["--snapshot", "missing.json"], "missing.json cannot be read"),
+        (["--output-format", "json"], "--output-format is how --check answers"),
         (["--tables", "a.b.c.d"], "--tables: not a table"),
         (["--only", "nothing"], "'nothing' is not one of"),
     ],
@@ -304,11 +315,15 @@ def project(database, tmp_path, monkeypatch):
         module.Base.registry.dispose()
 
 
-def test_migrations_and_models_are_built_and_described(project, capsys):
+def test_migrations_and_models_are_built_and_described(project, capsys, tmp_path):
     migrated = described(capsys, "--migrations", "--scratch-url", project.url)
     assert "### `orders`" in migrated
     assert described(capsys, "--models", "--scratch-url", project.url) == migrated
     assert described(capsys, "--models", "described_models:Base", "--scratch-url", project.url) == migrated
+    # What is there before the first revision is there on the page too.
+    tmp_path.joinpath("base.sql").write_text("CREATE TABLE older (id integer PRIMARY KEY);")
+    tmp_path.joinpath("pyproject.toml").write_text('[tool.truing]\nbase = "base.sql"\n')
+    assert "### `older`" in described(capsys, "--migrations", "--scratch-url", project.url)
     # Nothing of it went to the live database.
     assert described(capsys).count("### ") == 0
 

@@ -40,7 +40,7 @@ def drawings(draw):
     return sizes, links
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(drawings())
 def test_nothing_overlaps(drawing):
     sizes, links = drawing
@@ -56,7 +56,7 @@ def test_nothing_overlaps(drawing):
         assert place.y + place.height <= layout.height + 1e-6
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(drawings())
 def test_every_arrow_goes_from_port_to_port_around_the_boxes(drawing):
     sizes, links = drawing

@@ -78,7 +78,7 @@ def command(invocation: Invocation, **asked: Any) -> int:
       truing describe --format svg -o docs/database.svg
       truing describe --relationships app.models:Base -o docs/database.md
     """
-    _sources(asked)
+    _sources(invocation, asked)
     taken = _taken(invocation, asked)
     metadatas = _metadatas(invocation, asked["relationships"])
     files = _files(invocation, taken, asked, metadatas)
@@ -93,7 +93,8 @@ def command(invocation: Invocation, **asked: Any) -> int:
     return 0
 
 
-def _sources(asked: dict[str, Any]) -> None:
+def _sources(invocation: Invocation, asked: dict[str, Any]) -> None:
+    """Refuse what would be passed over."""
     from truing.errors import UsageError
 
     named = [name for name in ("snapshot", "migrations", "models") if asked[name] not in (None, False)]
@@ -104,6 +105,10 @@ def _sources(asked: dict[str, Any]) -> None:
         )
     if asked["form"] != "markdown" and asked["svg"] is not None:
         raise UsageError("--svg draws beside a page.", hint="Write the diagram alone with: --format svg -o FILE")
+    if invocation.output_format != "full" and asked["kept"] is None:
+        raise UsageError(
+            "--output-format is how --check answers.", hint="The page itself has: --format markdown, mermaid or svg"
+        )
 
 
 def _taken(invocation: Invocation, asked: dict[str, Any]) -> Taken:
@@ -123,6 +128,7 @@ def _taken(invocation: Invocation, asked: dict[str, Any]) -> Taken:
             raise
     if not asked["migrations"] and asked["models"] is None:
         return take_live(invocation, found, url_of(invocation))
+    from truing.drift.base import find_base, load
     from truing.drift.builds import build_migrations, build_models
     from truing.drift.workshop import Workshop
 
@@ -130,7 +136,9 @@ def _taken(invocation: Invocation, asked: dict[str, Any]) -> Taken:
         if asked["migrations"]:
             if found is None:  # pragma: no cover - it would have been raised above
                 raise ProjectError
-            _, built = build_migrations(workshop, found)
+            base = find_base(invocation.config.base, invocation.config.base_revision, invocation.config.folder)
+            start = load(base, workshop) if base is not None else None
+            _, built = build_migrations(workshop, found, start=start, stamp=base.revisions if base is not None else ())
         else:
             named = (asked["models"],) if asked["models"] else invocation.config.metadata
             folder = str(Path.cwd() if asked["models"] else invocation.config.folder)

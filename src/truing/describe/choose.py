@@ -7,14 +7,17 @@ partitions, which are listed with their parent.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
-from truing.catalog.model import Column, Constraint, Function, Snapshot, Table
+from truing.catalog.model import Column, Constraint, Function, Index, Snapshot, Table, Trigger
 from truing.catalog.read import OWN_SCHEMA
 from truing.describe.mentions import users_of_functions
 from truing.names import QualifiedName
+
+_OWN_PREFIXES: Final = ("__truing_", "zzzz_truing_")
+_Part = TypeVar("_Part", Column, Constraint, Index, Trigger)
 
 Wanted: TypeAlias = Callable[[QualifiedName], bool]
 
@@ -69,14 +72,23 @@ def choose(snapshot: Snapshot, wanted: Wanted | None = None) -> Chosen:
 def _without_ours(snapshot: Snapshot) -> Snapshot:
     return msgspec.structs.replace(
         snapshot,
-        tables=tuple(
-            msgspec.structs.replace(
-                table, triggers=tuple(each for each in table.triggers if each.function.schema != OWN_SCHEMA)
-            )
-            for table in snapshot.tables
-            if not is_alembics(table)
-        ),
+        tables=tuple(_settled(table) for table in snapshot.tables if not is_alembics(table)),
         functions=tuple(each for each in snapshot.functions if each.name.schema != OWN_SCHEMA),
+    )
+
+
+def _settled(table: Table) -> Table:
+    """Take out what an online operation keeps on a table until it is settled."""
+
+    def theirs(parts: tuple[_Part, ...]) -> tuple[_Part, ...]:
+        return tuple(each for each in parts if not each.name.startswith(_OWN_PREFIXES))
+
+    return msgspec.structs.replace(
+        table,
+        columns=theirs(table.columns),
+        constraints=theirs(table.constraints),
+        indexes=theirs(table.indexes),
+        triggers=theirs(table.triggers),
     )
 
 
