@@ -15,7 +15,11 @@ MOST: Final = 60
 """More boxes than this nobody can read, and Mermaid itself refuses some more (500 arrows, 50,000 characters)."""
 
 _TEXT: Final = re.compile(r"[^\w .,()/:+*=\[\]-]")
-_WORD: Final = re.compile(r"[^A-Za-z0-9_()\[\]-]+")
+_WORD: Final = re.compile(r"[^A-Za-z0-9_]+")
+_TYPE: Final = re.compile(r"(.*?)(\([\d,]+\))?((?:\[\])*)", re.DOTALL)
+_KEYS: Final = frozenset({"pk", "fk", "uk"})
+_DIRECTION: Final = re.compile(r"(direction)\s+(?=TB|BT|RL|LR)", re.IGNORECASE)
+"""Mermaid takes a whole line for a command where this is anywhere in it, also between quotes."""
 
 
 def mermaid(graph: Graph) -> str:
@@ -38,7 +42,7 @@ def _attribute(line: Line) -> str:
     name = _word(line.name)
     keys = f" {', '.join(line.keys)}" if line.keys else ""
     note = "" if name == line.name else f' "{_text(line.name)}"'
-    return f"{_word(line.type)} {name}{keys}{note}"
+    return f"{_type(line.type)} {name}{keys}{note}"
 
 
 def _relationship(arrow: Arrow) -> str:
@@ -60,8 +64,17 @@ def _name(sql: str) -> str:
 
 def _word(text: str) -> str:
     word = _WORD.sub("_", text)
+    if word.lower() in _KEYS:
+        return f"{word}_"
     return word if re.match("[A-Za-z]", word) else f"x{word}"
 
 
+def _type(printed: str) -> str:
+    match = _TYPE.fullmatch(printed)
+    if match is None:  # pragma: no cover - it matches anything
+        return _word(printed)
+    return _word(match[1]) + (match[2] or "").replace(",", "_") + match[3]
+
+
 def _text(text: str) -> str:
-    return _TEXT.sub("_", text) or "_"
+    return _DIRECTION.sub(r"\1_", _TEXT.sub("_", text)) or "_"
