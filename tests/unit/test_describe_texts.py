@@ -86,6 +86,13 @@ def test_a_comment_is_shown_as_it_is(text):
     assert (seen, html) == (" ".join(visible(each) for each in text.split()), set())
 
 
+@pytest.mark.parametrize("text", ["```\n# no", "a\n````\n```\nb", "~~~\n```", "`" * 9])
+def test_a_definition_with_a_fence_stays_in_its_block(text):
+    tokens = MarkdownIt("commonmark").parse(fenced(text, "sql") + "\n\nafter")
+    assert [each.type for each in tokens] == ["fence", "paragraph_open", "inline", "paragraph_close"]
+    assert tokens[0].content == text + "\n"
+
+
 @given(NAMES)
 def test_a_definition_stays_in_its_block(text):
     tokens = MarkdownIt("commonmark").parse(fenced(text, "sql") + "\n\nafter")
