@@ -64,6 +64,9 @@ class Config(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
         ignore: rules that are not used.
         allow: single findings that are all right.
         fail_on: the least severity that makes a command end with exit code 1.
+        baseline: the file of known findings, relative to the file of this configuration.
+        start_after: a revision; neither it nor what it follows is linted.
+        per_revision_ignores: rules that are not used on some revisions: revision -> names or codes.
         online: ``[tool.truing.online]``, read by :meth:`section` (its keys belong to the runner).
         file: the file this was read from; empty when there is none.
     """
@@ -84,6 +87,9 @@ class Config(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     ignore: tuple[str, ...] = ()
     allow: tuple[Allowed, ...] = ()
     fail_on: FailOn = "error"
+    baseline: str | None = None
+    start_after: str | None = None
+    per_revision_ignores: dict[str, tuple[str, ...]] = {}
     online: dict[str, Any] = {}
     file: str = ""
 

@@ -179,3 +179,39 @@ def test_choosing_no_check_is_a_usage_error(project, capsys):
     project()
     assert run(["check", "--only", "orm", "--skip", "orm"]) == 2
     assert "--skip leaves no check" in capsys.readouterr().err
+
+
+def test_a_baseline_serves_all_checks_and_each_alone(project, database, capsys):
+    folder = project(index=False)
+    database.execute("CREATE TABLE users (id integer PRIMARY KEY)")
+    database.execute("ALTER TABLE orders ADD by_user integer REFERENCES users")
+    folder.joinpath("pyproject.toml").write_text("[tool.truing]\nbaseline = 'known.json'\n")
+    code, document, rows = check(capsys, "--write-baseline")
+    assert (code, document["findings"]) == (0, [])
+    assert {row["status"] for row in rows.values()} == {"in true"}
+    entries = json.loads(folder.joinpath("known.json").read_text())["findings"]
+    assert {name: row["known"] for name, row in rows.items()} == {
+        name: sum(each["check"] == name for each in entries) for name in ("lint", "drift", "orm")
+    }
+    assert document["summary"].endswith(f"{len(entries)} known, not shown.")
+    for name in ("lint", "drift", "orm"):
+        assert run([name, "--fail-on", "info", "--output-format", "concise"]) == 0, name
+        assert "no longer found" not in capsys.readouterr().out
+    database.execute("ALTER TABLE orders DROP by_user; DROP TABLE users; ALTER TABLE orders ADD other integer")
+    code, document, _ = check(capsys)
+    assert code == 1
+    assert any("other" in each["subject"] for each in document["findings"])
+    (stale,) = [table for table in document["tables"] if table["id"] == "stale"]
+    assert {"lint", "drift"} <= {row["check"] for row in stale["rows"]}
+
+
+def test_drift_takes_select_and_ignore(project, database, capsys):
+    project()
+    database.execute("ALTER TABLE orders ADD other integer")
+    assert run(["drift"]) == 1
+    assert run(["drift", "--ignore", "live-edited-by-hand"]) == 0
+    assert run(["drift", "--select", "TR405"]) == 0
+    capsys.readouterr()
+    assert run(["drift", "--ignore", "live-edited"]) == 2
+    assert "Did you mean live-edited-by-hand?" in capsys.readouterr().err
+    assert run(["check", "--only", "drift", "--select", "pending-migrations"]) == 2

@@ -151,19 +151,24 @@ def _two_of(sides: dict[str, bool]) -> str:
 
 
 def _document(invocation: Invocation, done: list[Done]) -> Document:
+    from truing.cli.part import review
     from truing.report.document import document
 
+    reviewed = review(invocation, {each.name: each.part for each in done if each.part})
+    done = [msgspec.structs.replace(each, part=reviewed.parts.get(each.name)) for each in done]
     return document(
         "check",
         findings=dict.fromkeys(finding for each in done if each.part for finding in each.part.findings),
-        tables=[_summary(invocation, done), *_tables(done)],
+        tables=[_summary(invocation, done, reviewed.known), *_tables(done), *reviewed.tables],
         facts={"seconds": round(sum(each.seconds for each in done), 2), **_facts(done)},
         fail_on=invocation.fail_on,
         unanswered=[each.name for each in done if each.failed],
+        notes=reviewed.notes,
+        next_steps=reviewed.next_steps,
     )
 
 
-def _summary(invocation: Invocation, done: Iterable[Done]) -> Table:
+def _summary(invocation: Invocation, done: Iterable[Done], known: dict[str, int]) -> Table:
     from truing.finding import Severity
     from truing.report.document import CHECKS as TABLE
     from truing.report.document import Column, Table, fails
@@ -176,12 +181,13 @@ def _summary(invocation: Invocation, done: Iterable[Done]) -> Table:
             failing = fails(each.part.findings, invocation.fail_on)
             row |= {"status": "findings" if failing else "in true"}
             row |= {value: sum(one.severity.value == value for one in each.part.findings) for value in severities}
+            row |= {"known": known[each.name]} if known else {}
         else:
             row["status"] = "skipped" if each.skipped else "no answer"
         if not each.skipped:
             row["seconds"] = round(each.seconds, 2)
         rows.append(row)
-    keys = ("check", "status", *severities, "seconds", "why")
+    keys = ("check", "status", *severities, *(["known"] if known else []), "seconds", "why")
     return Table(TABLE, "Checks", tuple(Column(key, key) for key in keys), tuple(rows))
 
 

@@ -120,7 +120,7 @@ def look(
     )
     taken = _taken(invocation, project, sides)
     complete = options.models and options.migrations and taken is not None
-    return _part(run(project, options, taken), complete=complete)
+    return _part(invocation, run(project, options, taken), complete=complete)
 
 
 def _project(invocation: Invocation, *, required: bool) -> Project | None:
@@ -171,8 +171,10 @@ def take_live(invocation: Invocation, project: Project | None, url: str) -> Take
     return taken
 
 
-def _part(outcome: Outcome, *, complete: bool) -> Part:
+def _part(invocation: Invocation, outcome: Outcome, *, complete: bool) -> Part:
     from truing.cli.part import Part
+    from truing.cli.rules import every_rule
+    from truing.drift.rules import chosen
     from truing.report.document import Column, Table
 
     rows: tuple[dict[str, str | int | float | bool | None], ...] = tuple(
@@ -186,5 +188,8 @@ def _part(outcome: Outcome, *, complete: bool) -> Part:
         rows,
     )
     return Part(
-        findings=outcome.findings, facts=dict(outcome.facts), tables=(table,) if rows else (), complete=complete
+        findings=chosen(outcome.findings, invocation.config, known=every_rule()),
+        facts=dict(outcome.facts),
+        tables=(table,) if rows else (),
+        complete=complete,
     )

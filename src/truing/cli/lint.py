@@ -88,6 +88,10 @@ def _models(invocation: Invocation) -> list[Facts]:
 def _revisions(invocation: Invocation) -> Facts:
     from truing.cli.database import project
     from truing.lint.references.recorded import revision_references
+    from truing.lint.scope import later_revisions
+    from truing.revisions.history import revisions
     from truing.revisions.record import record
 
-    return revision_references(record(project(invocation)))
+    config, found = invocation.config, project(invocation)
+    named = config.start_after is not None or config.per_revision_ignores
+    return revision_references(record(found, later_revisions(config, revisions(found)) if named else None))

@@ -22,6 +22,7 @@ from truing.report.formats import FORMATS, Format
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from truing.baseline import Baseline
     from truing.cli.models import Models
     from truing.report.document import Document
 
@@ -48,6 +49,43 @@ class Invocation:
         if ignore:
             config = msgspec.structs.replace(config, ignore=(*config.ignore, *ignore))
         return config
+
+    @property
+    def baseline_file(self) -> Path | None:
+        """The file of known findings."""
+        option: Path | None = self._options.get("baseline")
+        if option is None and self.config.baseline:
+            return self.config.folder / self.config.baseline
+        return option
+
+    @property
+    def writes_baseline(self) -> bool:
+        """Whether this run's findings are to be known from now on."""
+        return bool(self._options.get("write_baseline"))
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether this run alone leaves out some of the rules, so that what it does not find may still be there."""
+        return bool(self._options.get("select") or self._options.get("ignore"))
+
+    @cached_property
+    def baseline(self) -> Baseline | None:
+        """What is known; None where nobody names a file.
+
+        Raises:
+            ConfigurationError: the file is not there, or is no baseline.
+            UsageError: it is to be written, and nobody names it.
+        """
+        from truing.baseline import Baseline, read
+
+        file = self.baseline_file
+        if file is None:
+            if self.writes_baseline:
+                raise UsageError(
+                    "--write-baseline does not know where.", hint="Give --baseline FILE, or baseline in [tool.truing]."
+                )
+            return None
+        return Baseline() if self.writes_baseline and not file.exists() else read(file)
 
     @cached_property
     def models(self) -> Models:
@@ -155,6 +193,8 @@ _OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
 _CHOICES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("select", {"multiple": True, "metavar": "RULE", "help": "Use only these rules: names, codes or ALL."}),
     ("ignore", {"multiple": True, "metavar": "RULE", "help": "Leave these rules out."}),
+    ("baseline", {"type": _PATH, "metavar": "FILE", "help": "Findings in this file are known, and do not count."}),
+    ("write_baseline", {"is_flag": True, "help": "Know all findings of this run from now on."}),
 )
 _JUDGING: Final[dict[str, Callable[[Any], Any]]] = {
     name: click.option(f"--{name.replace('_', '-')}", name, **attributes) for name, attributes in _CHOICES
@@ -178,7 +218,11 @@ def _with(offered: dict[str, Callable[[Any], Any]], command: Callable[..., int])
     @functools.wraps(command)
     def call(**options: Any) -> int:
         shared = {name: options.pop(name) for name in offered}
-        return command(Invocation(**shared), **options)
+        invocation = Invocation(**shared)
+        if "baseline" in shared:
+            # What is wrong with it is said before anything is looked at.
+            _ = invocation.baseline
+        return command(invocation, **options)
 
     for option in reversed(offered.values()):
         call = option(call)

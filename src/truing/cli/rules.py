@@ -14,8 +14,9 @@ def every_rule() -> Registry:
     Raises:
         ConfigurationError: an installed package brings rules that cannot be loaded.
     """
+    from truing.drift.rules import registry as drift_rules
     from truing.lint.engine import registry as lint_rules
     from truing.orm.engine import registry as orm_rules
     from truing.rule import Registry
 
-    return Registry([*lint_rules().values(), *orm_rules().values()])
+    return Registry([*lint_rules().values(), *drift_rules().values(), *orm_rules().values()])

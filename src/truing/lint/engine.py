@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from truing.config import Allowed
+from truing.config import Allowed, Config
+from truing.errors import ConfigurationError
 from truing.finding import Finding, Location
 from truing.lint import rules
 from truing.lint.context import Context
@@ -55,7 +56,24 @@ def lint(
     ledger = _Ledger([each for facts in gathered for each in facts.suppressors], config.allow)
     found = list(_run((fact for facts in gathered for fact in facts.facts), active, context, ledger))
     found += _run(ledger.leftovers(known, selection, config.file, judge_allow=everything), active, context, ledger)
-    return tuple(dict.fromkeys(found))
+    off = _off(known, config)
+    return tuple(dict.fromkeys(each for each in found if each.rule not in off.get(each.revision, ())))
+
+
+def _off(known: Registry, config: Config) -> dict[str, frozenset[str]]:
+    """The rules that are not used on single revisions."""
+    off: dict[str, frozenset[str]] = {}
+    where = f"{config.file}: " if config.file else ""
+    for revision, entries in config.per_revision_ignores.items():
+        for entry in entries:
+            names = known.matching(entry)
+            if not names:
+                raise ConfigurationError(
+                    f"{where}per-revision-ignores.{revision} names no rule: {entry!r}",
+                    hint=did_you_mean(entry, known),
+                )
+            off[revision] = off.get(revision, frozenset()) | names
+    return off
 
 
 def _run(facts: Iterable[Fact], active: list[Rule], context: Context, ledger: _Ledger) -> Iterator[Finding]:

@@ -158,6 +158,7 @@ def document(
     fail_on: Literal["info", "warning", "error", "never"] = "error",
     failed: bool = False,
     unanswered: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Document:
     """Put together what a command has to say.
 
@@ -172,6 +173,7 @@ def document(
         fail_on: the least severity that counts as a failure.
         failed: whether the command failed for another reason (a verification, say).
         unanswered: parts of the question that have no answer.
+        notes: sentences after the summary.
     """
     ordered = sorted(findings, key=_importance)
     verdict: Verdict = "findings" if failed or fails(ordered, fail_on) else "true"
@@ -180,7 +182,7 @@ def document(
         tool=Tool("truing", truing.__version__),
         command=command,
         verdict="no answer" if unanswered else verdict,
-        summary=(summary or _count(ordered)) + (f" No answer: {', '.join(unanswered)}." if unanswered else ""),
+        summary=" ".join((summary or _count(ordered), *notes, *_no_answer(unanswered))),
         facts=dict(facts or {}),
         findings=tuple(map(_reported, ordered)),
         plans=tuple(map(reported_plan, plans)),
@@ -188,6 +190,10 @@ def document(
         next_steps=tuple(next_steps),
         fail_on=fail_on,
     )
+
+
+def _no_answer(unanswered: Sequence[str]) -> Sequence[str]:
+    return (f"No answer: {', '.join(unanswered)}.",) if unanswered else ()
 
 
 def fails(findings: Iterable[Finding], fail_on: Literal["info", "warning", "error", "never"]) -> bool:
