@@ -138,7 +138,7 @@ def build_migrations(
             _verify(workshop, database, reply, project)
             return database, Built(snapshot=_read(workshop, database), reply=reply, helped=helped)
         workshop.scratch.drop(database)
-        if _roles_settled(reply.error, workshop, roles):
+        if roles_settled(reply.error, workshop, roles):
             continue
         cure = _cure(reply, around, helped)
         if not cure:
@@ -253,7 +253,7 @@ def _make_roles(around: Around, workshop: Workshop) -> None:
     workshop.scratch.drop(database)
 
 
-def _roles_settled(error: str, workshop: Workshop, done: set[str]) -> bool:
+def roles_settled(error: str, workshop: Workshop, done: set[str]) -> bool:
     """Make a role that the migrations miss; put one aside that an earlier build has made. Each is tried once."""
     missing, there = _NO_ROLE.search(error), _ROLE_THERE.search(error)
     if missing is not None and missing[1] not in done:

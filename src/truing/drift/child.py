@@ -19,9 +19,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
 from truing.drift import guard
-from truing.drift.exchange import Reply, Request, url_of
+from truing.drift.exchange import Reply, Request, configured
 from truing.drift.touched import Watch
-from truing.errors import ProjectError, RevisionError, TruingError
+from truing.errors import RevisionError, TruingError
 from truing.revisions.failure import failure
 
 
@@ -52,6 +52,10 @@ def _reply(request: Request) -> Reply:
         return _migrations(request)
     if request.task == "options":
         return _options(request)
+    if request.task == "climb":
+        from truing.drift import climb  # noqa: PLC0415 - nor is this
+
+        return climb.climb(request)
     from truing.drift import create, filters  # noqa: PLC0415 - models are not needed to run migrations
 
     if request.task == "hidden":
@@ -62,16 +66,11 @@ def _reply(request: Request) -> Reply:
 
 def _migrations(request: Request) -> Reply:
     """Run ``alembic upgrade``, and say which table Alembic keeps its versions in."""
-    project, server = request.project, request.server
-    if project is None or server is None:
-        raise ProjectError("migrations need a project and a scratch database")
-    # The driver that the project names stays: its env.py may need an async one.
-    named = project.database_url or project.configured_url() or ""
-    driver = named.partition("://")[0] if named.startswith("postgresql+") else "postgresql"
-    config = project.configuration(url_of(server, driver))
+    project, config = configured(request)
     seen: list[dict[str, Any]] = []
     translate: list[tuple[str | None, str | None]] = []
-    watch = Watch(server, request.watch) if request.watch is not None else None
+    server = request.server
+    watch = Watch(server, request.watch) if request.watch is not None and server is not None else None
     start = MigrationContext.__init__
 
     def noting(self: MigrationContext, dialect: Any, connection: Any, opts: dict[str, Any], *rest: Any) -> None:

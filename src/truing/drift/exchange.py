@@ -10,15 +10,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from truing.errors import RevisionError
+from truing.catalog.diff import Difference
+from truing.errors import ProjectError, RevisionError
 from truing.finding import Location
 from truing.names import QualifiedName
 from truing.revisions.project import Project
 from truing.revisions.urls import redact
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 TIMEOUT_S: Final = 1800.0
 _URL_STARTS: Final = ("postgresql://", "postgres://", "postgresql+", "postgres+")
@@ -63,8 +67,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a child is asked.
 
     Attributes:
-        task: build the models, run the migrations, ask what ``env.py`` hides or configures.
-        server: the scratch database; None for the last two.
+        task: build the models, run the migrations, ask what ``env.py`` hides or configures, climb the revisions.
+        server: the scratch database; None for what ``env.py`` hides or configures.
         project: the Alembic project, where there is one.
         metadata: the models as ``module:attribute``; empty for the ``target_metadata`` of ``env.py``.
         folder: where modules are looked for.
@@ -76,9 +80,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         stamp: revisions that the database is at already, though it does not say so.
         translate: the ``schema_translate_map`` that the migrations' connection has, as pairs.
         watch: relations, functions and types to look at after each revision; None to look at nothing.
+        start: when climbing, the revision up to which everything is only applied; empty to begin at the bottom.
+        floor: when climbing, the oldest revision that is not taken back; empty for none.
+        unmanaged: when climbing, the patterns of other people's tables, which do not count.
     """
 
-    task: Literal["models", "migrations", "hidden", "options"]
+    task: Literal["models", "migrations", "hidden", "options", "climb"]
     server: Server | None = None
     project: Project | None = None
     metadata: tuple[str, ...] = ()
@@ -91,6 +98,30 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     stamp: tuple[str, ...] = ()
     translate: tuple[tuple[str | None, str | None], ...] = ()
     watch: tuple[QualifiedName, ...] | None = None
+    start: str = ""
+    floor: str = ""
+    unmanaged: tuple[str, ...] = ()
+
+
+class Stair(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one revision that was applied, taken back, and applied again.
+
+    Attributes:
+        revision: its identifier.
+        file: its file.
+        failed: what could not be done; empty when all of it was.
+        error: why; ``place`` is the line, where it is one of theirs.
+        left: what its downgrade leaves: the database before the upgrade -> after the downgrade.
+        changed: in what the second upgrade ends elsewhere than the first: after the first -> after the second.
+    """
+
+    revision: str
+    file: str = ""
+    failed: Literal["", "upgrade", "downgrade", "second upgrade"] = ""
+    error: str = ""
+    place: Location | None = None
+    left: tuple[Difference, ...] = ()
+    changed: tuple[Difference, ...] = ()
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +150,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
         hidden: the candidates that ``env.py`` keeps out of autogenerate.
         translate: the ``schema_translate_map`` of the connection that ``env.py`` gives to the migrations.
         touched: the last revision that changed each object that was watched.
+        stairs: the revisions that were climbed, in their order; the last one may have failed.
+        bottom: what is left after all of them were taken back, down to the floor.
+        fell: the revision that could not be taken back then, though it could on its own; ``fall`` says why.
     """
 
     error: str = ""
@@ -137,6 +171,10 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     hidden: tuple[Candidate, ...] = ()
     translate: tuple[tuple[str | None, str | None], ...] = ()
     touched: tuple[Touch, ...] = ()
+    stairs: tuple[Stair, ...] = ()
+    bottom: tuple[Difference, ...] = ()
+    fell: str = ""
+    fall: str = ""
 
 
 def ask(request: Request, timeout: float = TIMEOUT_S) -> Reply:
@@ -212,3 +250,14 @@ def url_of(server: Server, driver: str = "postgresql+psycopg") -> str:
     # a per cent sign means something else.
     start, query, rest = url.partition("?")
     return f"{start}{query}{rest.replace('%2F', '/')}"
+
+
+def configured(request: Request) -> tuple[Project, Config]:
+    """Return the project of a request, and Alembic's configuration of it for the scratch database."""
+    project, server = request.project, request.server
+    if project is None or server is None:
+        raise ProjectError("migrations need a project and a scratch database")
+    # The driver that the project names stays: its env.py may need an async one.
+    named = project.database_url or project.configured_url() or ""
+    driver = named.partition("://")[0] if named.startswith("postgresql+") else "postgresql"
+    return project, project.configuration(url_of(server, driver))

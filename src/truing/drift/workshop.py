@@ -75,6 +75,11 @@ class Workshop:
                 self._scratch = Scratch(self._cluster)
         return self._scratch
 
+    @property
+    def url(self) -> str:
+        """The server's URL, for another process that makes databases of its own there."""
+        return self._scratch_url or self.scratch.server_url
+
     def prepared(self, statements: Iterable[str], template: ScratchDatabase | None = None) -> ScratchDatabase:
         """Make a database and run statements in it.
 

@@ -58,6 +58,11 @@ class Scratch:
         address.libpq_url(self._url)  # refuse what is no URL now, not at the first use
         self._made: dict[str, ScratchDatabase] = {}
 
+    @property
+    def server_url(self) -> str:
+        """The URL that databases are made through."""
+        return self._url
+
     def create(self, name: str | None = None, template: str | None = None) -> ScratchDatabase:
         """Create a database.
 

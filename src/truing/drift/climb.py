@@ -1,0 +1,164 @@
+"""What does each revision do to a database on its way up, down and up again? For use in a child process.
+
+In: a project and a scratch database, on which nothing has been run. Out: one :class:`~truing.drift.exchange.Stair` for
+each revision, with what differs, as the catalog says it. It ends at the first revision that fails, since nobody knows
+what a database is after that; whoever asked goes on in another one.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any, Literal
+
+import msgspec
+import psycopg
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, MigrationStep
+from alembic.script import Script, ScriptDirectory
+from psycopg.conninfo import make_conninfo
+
+from truing.catalog.diff import compare
+from truing.catalog.model import Snapshot
+from truing.catalog.read import read_snapshot
+from truing.drift.exchange import Reply, Request, Stair, configured
+from truing.drift.scope import managed
+from truing.errors import ProjectError
+from truing.finding import Location
+from truing.names import QualifiedName
+from truing.revisions.failure import Failure, failure
+
+Way = Literal["upgrade", "downgrade", "second upgrade"]
+
+
+def climb(request: Request) -> Reply:
+    """Apply every revision, take it back, and apply it again; then take all of them back.
+
+    Raises:
+        ProjectError: the project cannot be used, or has no such revision as ``start`` or ``floor``.
+    """
+    project, config = configured(request)
+    with project.at_root():
+        script = project.script(config)
+        return _Climb(request, config, script).reply()
+
+
+class FailedError(Exception):
+    """A revision fails."""
+
+    def __init__(self, revision: str, way: Way, why: Failure) -> None:
+        self.revision, self.way, self.why = revision, way, why
+        super().__init__(f"revision {revision}: {why.sentence}")
+
+    @property
+    def place(self) -> Location | None:
+        """The line that it comes from."""
+        return Location(self.why.file, self.why.line) if self.why.file else None
+
+
+class _Climb:
+    """One database, and the revisions that are run on it one at a time."""
+
+    def __init__(self, request: Request, config: Config, script: ScriptDirectory) -> None:
+        self._request, self._config, self._script = request, config, script
+        # From the bottom, each after all that it needs, whatever branch they are on.
+        self._order: list[Script] = [*script.walk_revisions()][::-1]
+        self._version_table, self._version_schema = "alembic_version", None
+
+    def reply(self) -> Reply:
+        # Before the first look, so that what env.py itself makes is nobody's trace.
+        self._run([])
+        start, floor = (self._position(each) for each in (self._request.start, self._request.floor))
+        applied = self._order[:start]
+        for each in applied:
+            self._one(each, "upgrade")
+        stairs: list[Stair] = []
+        before = ground = self._look()
+        for number, each in enumerate(self._order[start:], start + 1):
+            stair, before = self._stair(each, before, returns=number > floor)
+            stairs.append(stair)
+            if stair.failed:
+                break
+            if number == floor:
+                ground = before
+        reply = Reply(
+            heads=tuple(sorted(self._script.get_heads())),
+            revisions=tuple(each.revision for each in self._order),
+            stairs=tuple(stairs),
+        )
+        if stairs and stairs[-1].failed:
+            return reply
+        try:
+            return msgspec.structs.replace(reply, bottom=self._descended(max(start, floor), ground))
+        except FailedError as error:
+            return msgspec.structs.replace(reply, fell=error.revision, fall=error.why.sentence)
+
+    def _position(self, revision: str) -> int:
+        """Count the revisions up to one, itself included."""
+        if not revision:
+            return 0
+        found = self._script.get_revision(revision)
+        if found is None:
+            raise ProjectError(f"there is no revision {revision}", hint="`alembic history` lists them.")
+        return self._order.index(found) + 1
+
+    def _stair(self, script: Script, before: Snapshot, *, returns: bool) -> tuple[Stair, Snapshot]:
+        """Climb one stair; `returns` says whether it is to be taken back."""
+        stair = Stair(revision=script.revision, file=script.path)
+        try:
+            self._one(script, "upgrade")
+            first = self._look()
+            if not returns:
+                return stair, first
+            self._one(script, "downgrade")
+            after = self._look()
+            stair = msgspec.structs.replace(stair, left=compare(before, after))
+            self._one(script, "second upgrade")
+            second = self._look()
+        except FailedError as error:
+            failed = msgspec.structs.replace(stair, failed=error.way, error=error.why.message, place=error.place)
+            return failed, before
+        return msgspec.structs.replace(stair, changed=compare(first, second)), second
+
+    def _descended(self, floor: int, ground: Snapshot) -> tuple[Any, ...]:
+        """Take back everything above the floor, and say what is not as it was there."""
+        for each in reversed(self._order[floor:]):
+            self._one(each, "downgrade")
+        return compare(ground, self._look())
+
+    def _one(self, script: Script, way: Way) -> None:
+        step = MigrationStep.downgrade_from_script if way == "downgrade" else MigrationStep.upgrade_from_script
+        try:
+            self._run([step(self._script.revision_map, script)], script.revision)
+        except (Exception, SystemExit) as error:  # other people's code raises anything
+            raise FailedError(script.revision, way, failure(error)) from error
+
+    def _run(self, steps: list[Any], destination: str = "") -> None:
+        """Run ``env.py`` with these steps instead of the ones that Alembic would choose."""
+
+        def chosen(_heads: object, context: MigrationContext) -> list[Any]:
+            self._version_table = context.opts.get("version_table") or "alembic_version"
+            self._version_schema = context.opts.get("version_table_schema")
+            return steps
+
+        with EnvironmentContext(
+            self._config, self._script, fn=chosen, as_sql=False, destination_rev=destination or None
+        ):
+            self._script.run_env()
+
+    def _look(self) -> Snapshot:
+        server = self._request.server
+        if server is None:
+            raise ProjectError("revisions need a scratch database to be run on")
+        address = make_conninfo(
+            host=server.host,
+            port=server.port,
+            user=server.user,
+            dbname=server.dbname,
+            password=server.password or None,
+        )
+        with closing(psycopg.connect(address, autocommit=True)) as connection:
+            snapshot = read_snapshot(connection)
+        schemas = [self._version_schema] if self._version_schema else [each.name for each in snapshot.schemas]
+        ours = [QualifiedName(schema, self._version_table) for schema in schemas]
+        return managed(snapshot, self._request.unmanaged, ours)[0]
