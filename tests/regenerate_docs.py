@@ -46,6 +46,7 @@ def pages(connection: psycopg.Connection[Any]) -> dict[Path, str]:
         "json.md": json_format(),
         "configuration.md": configuration(),
         "rules.md": rules(),
+        "testing.md": testing(),
         "rbac.md": rbac(connection),
     }
     written = {REFERENCE / name: NOTE + "\n" + text.strip() + "\n" for name, text in made.items()}
@@ -404,6 +405,36 @@ def _demoted(text: str) -> str:
     text = re.sub(r"^## ", "### ", text, flags=re.MULTILINE)
     text = re.sub(r"([^\n])\n(```python)", r"\1\n\n\2", text)
     return text.replace("```python", "<!-- not run: the rule's own tests run it -->\n```python")
+
+
+# Assertions
+
+
+def testing() -> str:
+    import truing.testing as package  # noqa: PLC0415 - it loads SQLAlchemy
+
+    parts = ["# Assertions for tests", inspect.cleandoc(package.__doc__ or "").replace("``", "`")]
+    head, _, rest = parts[1].partition("::\n\n")
+    code, _, tail = rest.partition("\n\n")
+    names = ", ".join(re.findall(r"assert_\w+", code))
+    code = f"from truing.testing import {names}\n\n{textwrap.dedent(code)}"
+    parts[1:] = [f"{head}:", f"<!-- not run: the how-to runs some of it -->\n```python\n{code}\n```", tail]
+    for name in package.__all__:
+        function = getattr(package, name)
+        if inspect.isfunction(function):
+            parts += [f"## {name}", _typed(name, function), _google(inspect.getdoc(function) or "")]
+    return "\n\n".join(parts)
+
+
+def _typed(name: str, function: Any) -> str:
+    lines, starred = [], False
+    for each in inspect.signature(function).parameters.values():
+        if each.kind is each.KEYWORD_ONLY and not starred:
+            lines.append("*")
+            starred = True
+        default = "" if each.default is each.empty else f" = {'...' if each.default is ... else each.default}"
+        lines.append(f"{each.name}: {str(each.annotation).replace(' | Unasked', '')}{default}")
+    return f"```text\n{name}(\n" + "".join(f"    {line},\n" for line in lines) + ")\n```"
 
 
 # The RBAC schema
