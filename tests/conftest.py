@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ("tests.fix_server", "tests.fix_online", "tests.fix_rbac")
+pytest_plugins = ("tests.fix_server", "tests.fix_online", "tests.fix_rbac", "pytester")

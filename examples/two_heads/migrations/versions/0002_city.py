@@ -1,0 +1,15 @@
+"""The city of a customer."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002_city"
+down_revision = "0001"
+
+
+def upgrade():
+    op.add_column("customers", sa.Column("city", sa.Text))
+
+
+def downgrade():
+    op.drop_column("customers", "city")
