@@ -81,11 +81,11 @@ def test_what_a_downgrade_leaves_is_named(climbed):
     )
     found = list(traces(climbed(revision("a", upgrade, downgrade=DROP.format("a")), *above)))
     assert said(found) == [
-        ("downgrade-leaves-trace", "a", "function public.f(i integer)"),
         ("downgrade-leaves-trace", "a", 'type public."mo""od :x\n;"'),
+        ("downgrade-leaves-trace", "a", "function public.f(i integer)"),
         ("downgrade-leaves-trace", "c", "column public.b.id"),
     ]
-    function, hostile, column = found
+    hostile, function, column = found
     assert function.message == "function public.f(i integer) is still there after the downgrade of a."
     assert function.remedy == "op.execute('DROP FUNCTION public.f(i integer)') at the end of downgrade()"
     assert function.location is not None

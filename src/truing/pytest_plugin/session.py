@@ -71,8 +71,11 @@ class CheckSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         """Add the checks, before ``-k``, ``-m`` and whoever shuffles look at the tests."""
-        root = CheckRoot.from_parent(session, name="truing", nodeid="truing")
-        items += [CheckItem.from_parent(root, name=each.name, check=each, bench=self._bench) for each in self._checks]
+        root = CheckRoot.from_parent(session, name="truing", nodeid="truing", checks=self._checks, bench=self._bench)
+        found = root.collect()
+        # They are counted like all others.
+        root.ihook.pytest_collectreport(report=pytest.CollectReport(root.nodeid, "passed", None, found))
+        items += [each for each in found if isinstance(each, pytest.Item)]
 
     def pytest_unconfigure(self) -> None:
         """Leave nothing behind."""
@@ -84,9 +87,13 @@ class CheckSession:
 class CheckRoot(pytest.Collector):
     """What the checks are listed under."""
 
-    def collect(self) -> list[pytest.Item]:
-        """Collect nothing: the checks are added once everything else is collected."""
-        return []
+    def __init__(self, *, checks: tuple[Check, ...], bench: Bench, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._checks, self._bench = checks, bench
+
+    def collect(self) -> list[pytest.Item | pytest.Collector]:
+        """Make a test of each check."""
+        return [CheckItem.from_parent(self, name=each.name, check=each, bench=self._bench) for each in self._checks]
 
 
 class CheckItem(pytest.Item):
@@ -101,16 +108,22 @@ class CheckItem(pytest.Item):
 
     def runtest(self) -> None:
         """Ask, and fail with what there is to say; a traceback through truing would tell nobody anything."""
-        try:
-            answer = self._check.ask(self._bench)
-        except TruingError as error:
-            pytest.fail(f"{self.name} has no answer.\n\n{_said(error)}", pytrace=False)
+        answer = self._answer()
+        if isinstance(answer, TruingError):
+            pytest.fail(f"{self.name} has no answer.\n\n{_said(answer)}", pytrace=False)
         if answer.findings:
             text = _rendered(answer, self.config.get_terminal_writer().fullwidth)
             if answer.verdict != "true":
                 pytest.fail(f"{self._check.failure}\n\n{text}", pytrace=False)
             # Below the threshold: shown by -rA or -rP.
             self.add_report_section("call", "truing", text)
+
+    def _answer(self) -> Document | TruingError:
+        # Failing within `except` would show where the error comes from as well, which is nothing to the person.
+        try:
+            return self._check.ask(self._bench)
+        except TruingError as error:
+            return error
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Name the check in the report."""
