@@ -35,7 +35,8 @@ def _nameless(value: CatalogValue) -> Hashable | None:
         case Constraint():
             kept = value.kind, value.definition
         case Index():
-            kept = definition(value)
+            # The index of a constraint goes with it, and is no index that somebody has renamed.
+            kept = definition(value), value.primary, value.constraint is None
         case Policy():
             kept = value.command, value.permissive, value.roles, value.using, value.check
         case Trigger():

@@ -6,53 +6,66 @@ every text before a person sees it.
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import msgspec
 
 from truing.catalog.diff import objects
-from truing.catalog.model import Column, Constraint, Function, Index, Policy, Snapshot, Statistic, Table, Trigger, View
+from truing.catalog.model import (
+    Column,
+    Constraint,
+    Function,
+    Index,
+    Policy,
+    Snapshot,
+    Statistic,
+    Table,
+    Trigger,
+    UserType,
+    View,
+)
 from truing.drift.model import Drift
-from truing.names import ident, idents
+from truing.drift.spelling import (
+    added,
+    created,
+    escaped,
+    execute,
+    identity,
+    in_schema,
+    owned,
+    primary_key,
+    sql_type,
+    type_of,
+)
+from truing.names import ident, idents, literal
 
 Found = tuple[Any, Any]
 """An object and the table (or view) that it belongs to; the object itself where it belongs to none."""
-
-_TYPES: Final = {
-    "integer": "sa.Integer()",
-    "bigint": "sa.BigInteger()",
-    "smallint": "sa.SmallInteger()",
-    "text": "sa.Text()",
-    "boolean": "sa.Boolean()",
-    "uuid": "sa.Uuid()",
-    "date": "sa.Date()",
-    "bytea": "sa.LargeBinary()",
-    "real": "sa.REAL()",
-    "double precision": "sa.Double()",
-    "numeric": "sa.Numeric()",
-    "character varying": "sa.String()",
-    "timestamp with time zone": "sa.DateTime(timezone=True)",
-    "timestamp without time zone": "sa.DateTime()",
-    "time without time zone": "sa.Time()",
-    "time with time zone": "sa.Time(timezone=True)",
-    "interval": "sa.Interval()",
-    "json": "postgresql.JSON()",
-    "jsonb": "postgresql.JSONB()",
-    "inet": "postgresql.INET()",
-    "cidr": "postgresql.CIDR()",
-    "tsvector": "postgresql.TSVECTOR()",
-}
-_SIZED: Final = re.compile(r"(character varying|numeric|character)\((\d+)(?:,(\d+))?\)")
 
 
 class Catalogue:
     """The objects of a snapshot, under the names that drift has."""
 
     def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
         self._found = {(kind, name): (value, owner) for kind, name, value, owner in objects(snapshot)}
 
     def get(self, drift: Drift, name: str | None = None) -> Found | None:
         """Find the object of a drift, perhaps under another name."""
         return self._found.get((drift.kind, name or drift.name))
+
+    def named(self, drift: Drift, names: Collection[str]) -> Found | None:
+        """Find what is renamed: of the kind and in the place of a drift, under one of these names."""
+        value: Any
+        for (kind, _), (value, owner) in self._found.items():
+            if (
+                kind == drift.kind
+                and str(value.name) in names
+                and any(_titled(value, owner, name) == drift.name for name in names)
+            ):
+                return value, owner
+        return None
 
 
 def operations(drift: Drift, have: Catalogue, want: Catalogue) -> str | None:
@@ -71,117 +84,249 @@ def operations(drift: Drift, have: Catalogue, want: Catalogue) -> str | None:
         return _renaming(drift, have, want)
     lines: tuple[str, ...] | None
     if old is None and new is not None:
-        lines = _made(*new)
+        lines = _made(*new, want.snapshot)
     elif new is None and old is not None:
-        lines = _dropped(*old)
+        lines = _dropped(*old, want.snapshot)
     else:
-        lines = _changed(old, new) if old and new else None
+        lines = _changed(old, new, want.snapshot) if old and new else None
     return None if lines is None else "\n".join(lines)
 
 
 def _renaming(drift: Drift, have: Catalogue, want: Catalogue) -> str | None:
     names = next((aspect for aspect in drift.aspects if aspect.attribute == "name"), None)
-    if names is None or len(drift.aspects) > 1 or drift.kind != "index":
+    if names is None or len(drift.aspects) > 1:
         return None
-    said = [text for text in (names.models, names.migrations, names.live) if text]
-    for one in said:
-        for other in said:
-            old = have.get(drift, f"{drift.name.rpartition('.')[0]}.{ident(one)}")
-            if one != other and old and want.get(drift, f"{drift.name.rpartition('.')[0]}.{ident(other)}"):
-                index = f"{ident(old[1].name.schema)}.{ident(one)}"
-                return f"op.execute({f'ALTER INDEX {index} RENAME TO {ident(other)}'!r})"
+    said = {text for text in (names.models, names.migrations, names.live) if text}
+    old, new = have.named(drift, said), want.named(drift, said)
+    if old is None or new is None:
+        return None
+    line = _renamed(*old, new[0])
+    counts = _recounted(old[0], new[0], have.snapshot, want.snapshot) if isinstance(old[0], Table) else ()
+    return None if line is None else "\n".join((*counts, line))
+
+
+def _recounted(old: Table, new: Table, have: Snapshot, want: Snapshot) -> Iterator[str]:
+    """Rename the sequences of the columns with their table."""
+    for column in old.columns:
+        one, other = owned(column, old, have), owned(column, new, want)
+        if one is not None and other is not None and one.name != other.name:
+            yield execute(f"ALTER SEQUENCE {one.name} RENAME TO {ident(other.name.name)}")
+
+
+def _renamed(old: Any, parent: Any, new: Any) -> str | None:
+    match old:
+        case Index():
+            return execute(f"ALTER INDEX {ident(parent.name.schema)}.{ident(old.name)} RENAME TO {ident(new.name)}")
+        case Constraint() if isinstance(parent, Table):
+            return execute(f"ALTER TABLE {parent.name} RENAME CONSTRAINT {ident(old.name)} TO {ident(new.name)}")
+        case Column() if isinstance(parent, Table):
+            table = parent.name.name
+            return f"op.alter_column({table!r}, {old.name!r}, new_column_name={new.name!r}{in_schema(parent)})"
+        case Table() if old.name.schema == new.name.schema:
+            return f"op.rename_table({old.name.name!r}, {new.name.name!r}{in_schema(old)})"
     return None
 
 
-def _made(value: Any, parent: Any) -> tuple[str, ...] | None:
+def _titled(value: Any, owner: Any, name: str) -> str:
+    """Give the name that a drift has for an object if this is what it is called."""
+    match value:
+        case Column():
+            return f"{owner.name}.{ident(name)}"
+        case Index():
+            return f"{ident(owner.name.schema)}.{ident(name)}"
+        case Constraint():
+            return f"{ident(name)} on {owner.name}"
+    return name
+
+
+def _made(value: Any, parent: Any, want: Snapshot) -> tuple[str, ...] | None:
     line: str | None = None
     match value:
-        case Column() if isinstance(parent, Table) and _plain(value):
-            line = f"op.add_column({parent.name.name!r}, {_column(value)}{_in(parent)})"
+        case Table():
+            return _whole(value, want)
+        case Column() if isinstance(parent, Table):
+            return added(value, parent, want)
         case Constraint() if isinstance(parent, Table):
             line = _constraint(value, parent)
         case Index():
             line = _index(value, parent)
         case Trigger() | Statistic() | Function():
-            line = _execute(value.definition)
+            line = execute(value.definition)
         case Policy():
             line = _policy(value, parent)
         case View() if not value.materialized:
-            line = _execute(f"CREATE OR REPLACE VIEW {value.name} AS {value.definition}")
-    return None if line is None else (line,)
+            line = execute(f"CREATE OR REPLACE VIEW {value.name} AS {value.definition}")
+        case UserType() if value.labels:
+            line = execute(f"CREATE TYPE {value.name} AS ENUM ({', '.join(map(literal, value.labels))})")
+    return None if line is None else (line, *_remark(value, parent))
 
 
-def _dropped(value: Any, parent: Any) -> tuple[str, ...] | None:
+def _whole(table: Table, want: Snapshot) -> tuple[str, ...] | None:
+    """Create a table with all that belongs to it."""
+    lines = created(table, want)
+    key = primary_key(table)
+    # A table may refer to itself, and so to a unique constraint that must be there first.
+    constraints = sorted(table.constraints, key=lambda each: each.kind == "foreign-key")
+    parts: list[Any] = [each for each in constraints if each != key]
+    parts += [each for each in table.indexes if each.constraint is None]
+    parts += [*table.triggers, *table.policies, *table.statistics]
+    made = [_made(each, table, want) for each in parts]
+    bare = Table(name=table.name, comment=table.comment)
+    secured = _table(bare, table) or ()
+    if lines is None or None in made:
+        return None
+    return (*lines, *(line for each in made if each for line in each), *_remark(key, table), *secured)
+
+
+def _remark(value: Any, parent: Any) -> tuple[str, ...]:
+    """Write the comment on a constraint or index, which is made without it."""
+    if not isinstance(value, Index | Constraint) or value.comment is None:
+        return ()
+    return (_remarked(value, parent),)
+
+
+def _remarked(value: Any, parent: Any) -> str:
+    name = f"{ident(parent.name.schema)}.{ident(value.name)}"
+    what = f"INDEX {name}" if isinstance(value, Index) else f"CONSTRAINT {ident(value.name)} ON {parent.name}"
+    return execute(f"COMMENT ON {what} IS {literal(value.comment)}")
+
+
+def _dropped(value: Any, parent: Any, want: Snapshot) -> tuple[str, ...] | None:
     line: str | None = None
     match value:
         case Table():
-            line = f"op.drop_table({value.name.name!r}{_in(value)})"
+            line = f"op.drop_table({value.name.name!r}{in_schema(value)})"
         case Column() if isinstance(parent, Table):
-            line = f"op.drop_column({parent.name.name!r}, {value.name!r}{_in(parent)})"
+            line = f"op.drop_column({parent.name.name!r}, {value.name!r}{in_schema(parent)})"
         case Constraint() if isinstance(parent, Table):
-            line = f"op.drop_constraint({value.name!r}, {parent.name.name!r}{_in(parent)})"
+            there = _perhaps(parent, want)
+            line = f"op.drop_constraint({value.name!r}, {parent.name.name!r}{in_schema(parent)}{there})"
         case Index():
-            line = f"op.drop_index({value.name!r}, table_name={parent.name.name!r}{_in(parent)})"
+            there = _perhaps(parent, want)
+            line = f"op.drop_index({value.name!r}, table_name={parent.name.name!r}{in_schema(parent)}{there})"
         case Trigger() | Policy():
             word = "TRIGGER" if isinstance(value, Trigger) else "POLICY"
-            line = _execute(f"DROP {word} {ident(value.name)} ON {parent.name}")
+            line = execute(f"DROP {word} {ident(value.name)} ON {parent.name}")
         case Statistic():
-            line = _execute(f"DROP STATISTICS {value.name}")
+            line = execute(f"DROP STATISTICS {value.name}")
         case View():
-            line = _execute(f"DROP {'MATERIALIZED ' if value.materialized else ''}VIEW {value.name}")
+            line = execute(f"DROP {'MATERIALIZED ' if value.materialized else ''}VIEW {value.name}")
         case Function():
-            line = _execute(f"DROP ROUTINE {value.name}({value.arguments})")
+            line = execute(f"DROP ROUTINE {value.name}({value.arguments})")
+        case UserType():
+            line = execute(f"DROP {'DOMAIN' if value.kind == 'domain' else 'TYPE'} {value.name}")
     return None if line is None else (line,)
 
 
-def _changed(old: Found, new: Found) -> tuple[str, ...] | None:
+def _perhaps(parent: Any, want: Snapshot) -> str:
+    """Say that it may be gone already: with a column that goes too, and nobody knows which of both is run first."""
+    table = want.table(parent.name) if isinstance(parent, Table) else None
+    stays = {each.name for each in table.columns} if table is not None else set()
+    return "" if all(each.name in stays for each in parent.columns) else ", if_exists=True"
+
+
+def _changed(old: Found, new: Found, want: Snapshot) -> tuple[str, ...] | None:
     (before, parent), (after, _) = old, new
-    if isinstance(before, Column) and isinstance(after, Column) and isinstance(parent, Table):
-        return _altered(before, after, parent)
-    if isinstance(before, Function | View):
-        return _made(*new)
-    if isinstance(before, Table):
-        return _table(before, after)
-    if isinstance(before, Index) and before.constraint:
-        return None
-    dropped, made = _dropped(*old), _made(*new)
+    match before:
+        case Column():
+            return _altered(before, after, parent, want) if isinstance(parent, Table) else None
+        case Function() | View():
+            return _made(*new, want)
+        case UserType():
+            return _labelled(before, after)
+        case Table():
+            return _table(before, after)
+        case Index() | Constraint():
+            return _replaced(old, new, want)
+    return _anew(old, new, want)
+
+
+def _replaced(old: Found, new: Found, want: Snapshot) -> tuple[str, ...] | None:
+    """Change a constraint or index in place where only its comment or its proof is missing; else make it anew."""
+    (before, parent), (after, _) = old, new
+    if msgspec.structs.replace(before, comment=after.comment) == after:
+        return (_remarked(after, parent),)
+    if isinstance(before, Constraint) and _now_valid(before, after):
+        proved = execute(f"ALTER TABLE {parent.name} VALIDATE CONSTRAINT {ident(after.name)}")
+        return (proved,) if before.comment == after.comment else (proved, _remarked(after, parent))
+    return None if isinstance(before, Index) and before.constraint else _anew(old, new, want)
+
+
+def _anew(old: Found, new: Found, want: Snapshot) -> tuple[str, ...] | None:
+    dropped, made = _dropped(*old, want), _made(*new, want)
     return None if dropped is None or made is None else (*dropped, *made)
 
 
-def _altered(before: Column, after: Column, table: Table) -> tuple[str, ...] | None:
-    if (before.identity, before.generated, before.expression) != (after.identity, after.generated, after.expression):
+def _now_valid(before: Constraint, after: Constraint) -> bool:
+    definition = before.definition.removesuffix(" NOT VALID")
+    proved = msgspec.structs.replace(before, validated=True, definition=definition, comment=after.comment)
+    return not before.validated and before.enforced and proved == after
+
+
+def _labelled(before: UserType, after: UserType) -> tuple[str, ...] | None:
+    """Add the labels that an enum lacks; PostgreSQL cannot take one away."""
+    if before.kind != "enum" or [each for each in after.labels if each in before.labels] != list(before.labels):
         return None
+    lines = []
+    for number, label in enumerate(after.labels):
+        if label not in before.labels:
+            place = f" AFTER {literal(after.labels[number - 1])}" if number else f" BEFORE {literal(before.labels[0])}"
+            lines.append(execute(f"ALTER TYPE {after.name} ADD VALUE {literal(label)}{place}"))
+    return tuple(lines) or None
+
+
+def _altered(before: Column, after: Column, table: Table, want: Snapshot) -> tuple[str, ...] | None:
+    if (before.generated, before.expression) != (after.generated, after.expression):
+        return None
+    column = f"ALTER TABLE {table.name} ALTER COLUMN {ident(after.name)}"
+    retyped = before.type != after.type or before.collation != after.collation
+    lines = [execute(f"{column} DROP IDENTITY")] if before.identity and not after.identity else []
+    if before.default is not None and (retyped or after.identity):
+        # The old default may not fit the new type.
+        lines.append(_alter(after, table, ["server_default=None"]))
+        before = msgspec.structs.replace(before, default=None)
+    if retyped and type_of(after) is None:
+        lines.append(execute(f"{column} TYPE {sql_type(after)} USING {ident(after.name)}::{after.type}"))
+    words = _words(before, after, retyped=retyped)
+    lines += [_alter(after, table, words)] if words else []
+    if after.identity and not before.identity:
+        lines.append(execute(f"{column} ADD {identity(after, table, want)}"))
+    elif after.identity and before.identity != after.identity:
+        lines.append(execute(f"{column} SET GENERATED {after.identity.upper()}"))
+    return tuple(lines) or None
+
+
+def _words(before: Column, after: Column, *, retyped: bool) -> list[str]:
+    """Write the arguments of ``op.alter_column`` beside the names."""
     words = []
-    if before.type != after.type or before.collation != after.collation:
-        kind = _type(after.type)
-        if kind is None or after.collation is not None:
-            return None
-        words += [f"type_={kind}", f"existing_nullable={not before.not_null}"]
+    if retyped and type_of(after) is not None:
         using = f"{ident(after.name)}::{after.type}"
-        words.append(f"postgresql_using={using!r}")
+        words += [f"type_={type_of(after)}", f"existing_nullable={not before.not_null}", f"postgresql_using={using!r}"]
     if before.not_null != after.not_null:
         words.append(f"nullable={not after.not_null}")
     if before.default != after.default:
-        words.append("server_default=" + ("None" if after.default is None else f"sa.text({_escaped(after.default)!r})"))
+        words.append("server_default=" + ("None" if after.default is None else f"sa.text({escaped(after.default)!r})"))
     if before.comment != after.comment:
         words.append(f"comment={after.comment!r}")
-    if not words:
-        return None
-    return (f"op.alter_column({table.name.name!r}, {after.name!r}, {', '.join(words)}{_in(table)})",)
+    return words
+
+
+def _alter(column: Column, table: Table, words: Collection[str]) -> str:
+    return f"op.alter_column({table.name.name!r}, {column.name!r}, {', '.join(words)}{in_schema(table)})"
 
 
 def _table(before: Table, after: Table) -> tuple[str, ...] | None:
     lines = []
     if before.row_security != after.row_security:
         word = "ENABLE" if after.row_security else "DISABLE"
-        lines.append(_execute(f"ALTER TABLE {after.name} {word} ROW LEVEL SECURITY"))
+        lines.append(execute(f"ALTER TABLE {after.name} {word} ROW LEVEL SECURITY"))
     if before.force_row_security != after.force_row_security:
         word = "FORCE" if after.force_row_security else "NO FORCE"
-        lines.append(_execute(f"ALTER TABLE {after.name} {word} ROW LEVEL SECURITY"))
+        lines.append(execute(f"ALTER TABLE {after.name} {word} ROW LEVEL SECURITY"))
     if before.comment != after.comment and after.comment is not None:
-        lines.append(f"op.create_table_comment({after.name.name!r}, {after.comment!r}{_in(after)})")
+        lines.append(f"op.create_table_comment({after.name.name!r}, {after.comment!r}{in_schema(after)})")
     elif before.comment != after.comment:
-        lines.append(f"op.drop_table_comment({after.name.name!r}{_in(after)})")
+        lines.append(f"op.drop_table_comment({after.name.name!r}{in_schema(after)})")
     return tuple(lines) or None
 
 
@@ -196,8 +341,8 @@ def _constraint(value: Constraint, table: Table) -> str:
         return f"op.create_foreign_key({', '.join(words)})"
     plain = value.definition == f"UNIQUE ({idents(columns)})"
     if value.kind == "unique" and plain:
-        return f"op.create_unique_constraint({value.name!r}, {table.name.name!r}, {columns!r}{_in(table)})"
-    return _execute(f"ALTER TABLE {table.name} ADD CONSTRAINT {ident(value.name)} {value.definition}")
+        return f"op.create_unique_constraint({value.name!r}, {table.name.name!r}, {columns!r}{in_schema(table)})"
+    return execute(f"ALTER TABLE {table.name} ADD CONSTRAINT {ident(value.name)} {value.definition}")
 
 
 def _unusual(value: Constraint) -> bool:
@@ -215,9 +360,9 @@ def _index(value: Index, parent: Any) -> str:
     unique = "UNIQUE " if value.unique else ""
     plain = f"CREATE {unique}INDEX {ident(value.name)} ON {parent.name} USING {value.method} ({idents(columns)})"
     if value.definition != plain:
-        return _execute(value.definition)
+        return execute(value.definition)
     method = "" if value.method == "btree" else f", postgresql_using={value.method!r}"
-    options = f"unique={value.unique}{method}{_in(parent)}"
+    options = f"unique={value.unique}{method}{in_schema(parent)}"
     return f"op.create_index({value.name!r}, {parent.name.name!r}, {columns!r}, {options})"
 
 
@@ -226,43 +371,6 @@ def _policy(value: Policy, table: Any) -> str:
     roles = ", ".join("PUBLIC" if role == "public" else ident(role) for role in value.roles)
     using = f" USING ({value.using})" if value.using is not None else ""
     check = f" WITH CHECK ({value.check})" if value.check is not None else ""
-    return _execute(
+    return execute(
         f"CREATE POLICY {ident(value.name)} ON {table.name}{kind} FOR {value.command} TO {roles}{using}{check}"
     )
-
-
-def _plain(value: Column) -> bool:
-    return not value.identity and not value.generated and value.collation is None and _type(value.type) is not None
-
-
-def _column(value: Column) -> str:
-    words = [f"{value.name!r}", str(_type(value.type)), f"nullable={not value.not_null}"]
-    if value.default is not None:
-        words.append(f"server_default=sa.text({_escaped(value.default)!r})")
-    if value.comment is not None:
-        words.append(f"comment={value.comment!r}")
-    return f"sa.Column({', '.join(words)})"
-
-
-def _type(name: str) -> str | None:
-    if name.endswith("[]"):
-        element = _type(name.removesuffix("[]"))
-        return None if element is None else f"postgresql.ARRAY({element})"
-    sized = _SIZED.fullmatch(name)
-    if sized is not None:
-        kind = {"character varying": "sa.String", "character": "sa.CHAR", "numeric": "sa.Numeric"}[sized[1]]
-        return f"{kind}({', '.join(filter(None, sized.groups()[1:]))})"
-    return _TYPES.get(name)
-
-
-def _execute(statement: str) -> str:
-    return f"op.execute({_escaped(statement.rstrip().rstrip(';'))!r})"
-
-
-def _escaped(text: str) -> str:
-    """Keep SQLAlchemy's ``text()`` from reading ``:name`` as a parameter; two colons it leaves alone."""
-    return re.sub(r"(?<![:\\]):(?=\w)(?<!::)", r"\\:", text)
-
-
-def _in(table: Any) -> str:
-    return f", schema={table.name.schema!r}"

@@ -26,6 +26,9 @@ from truing.revisions.urls import sqlalchemy_url
 
 _TO_MODELS: Final = frozenset({Verdict.MIGRATION_MISSING, Verdict.MIGRATION_WRONG, Verdict.CONFLICT})
 
+_ONE_BY_ONE: Final = 100
+"""How many fixes are tried alone, at most: each costs a look at the whole database."""
+
 Identity = tuple[str, str]
 Seen = Callable[[Snapshot], Snapshot]
 """Takes out of a snapshot what the comparison left out, and puts the roles in their places."""
@@ -64,12 +67,13 @@ def _to_models(
     texts = _texts((each for each in drifts if each.verdict in _TO_MODELS), head, models)
     if not texts:
         return {}
+    known = _remaining(Sides(models=models, head=head), judge)
     with engine.connect() as connection, connection.begin() as transaction:
-        applied = _apply(connection, texts)
-        after = seen(_look(connection))
+        proved = _proved(
+            connection, texts, known, lambda: _remaining(Sides(models=models, head=seen(_look(connection))), judge)
+        )
         transaction.rollback()
-    wrong = _remaining(Sides(models=models, head=after), judge)
-    return {each: f"In a new revision:\n{texts[each]}" for each in applied if each not in wrong}
+    return {each: f"In a new revision:\n{texts[each]}" for each in proved}
 
 
 def _of_live(
@@ -80,19 +84,58 @@ def _of_live(
     keep, undo = _texts(edited, head, live), _texts(edited, live, head)
     if not keep:
         return {}
+    known = _remaining(Sides(head=head, live=live), judge)
     with engine.connect() as connection, connection.begin() as transaction:
-        kept = _apply(connection, keep)
-        wrong = _remaining(Sides(head=seen(_look(connection)), live=live), judge)
-        kept = [each for each in kept if each not in wrong]
-        undone = _apply(connection, {each: undo[each] for each in reversed(kept) if each in undo})
-        still = _remaining(Sides(head=head, live=seen(_look(connection))), judge)
+        kept = _proved(
+            connection, keep, known, lambda: _remaining(Sides(head=seen(_look(connection)), live=live), judge)
+        )
+        undone = _proved(
+            connection,
+            {each: undo[each] for each in reversed(kept) if each in undo},
+            known,
+            lambda: _remaining(Sides(head=head, live=seen(_look(connection))), judge),
+        )
         transaction.rollback()
     found = {}
     for each in kept:
         found[each] = f"To keep it, in a new revision (and change the models):\n{keep[each]}"
-        if each in undone and each not in still:
+        if each in undone:
             found[each] += f"\nTo undo it on the live database:\n{undo[each]}"
     return found
+
+
+def _proved(
+    connection: Any,
+    texts: Mapping[Identity, str],
+    known: Collection[Identity],
+    left: Callable[[], Collection[Identity]],
+) -> list[Identity]:
+    """Run the fixes, and give those that end in true and bring nothing about that was not there before.
+
+    Args:
+        connection: in a transaction; the fixes stay in it.
+        texts: the fixes.
+        known: what differed at the beginning, hidden or not.
+        left: says what differs now.
+    """
+    attempt = connection.begin_nested()
+    done = _apply(connection, texts)
+    after = left()
+    if set(after) <= set(known):
+        attempt.commit()
+        return [each for each in done if each not in after]
+    attempt.rollback()
+    # One of them does something else as well. Which one is found by a look after each.
+    proved: list[Identity] = []
+    for identity in done[:_ONE_BY_ONE]:
+        attempt = connection.begin_nested()
+        after = left() if _run(connection, texts[identity]) else (identity,)
+        if identity in after or not set(after) <= set(known):
+            attempt.rollback()
+        else:
+            attempt.commit()
+            proved.append(identity)
+    return proved
 
 
 def _texts(drifts: Iterable[Drift], have: Snapshot, want: Snapshot) -> dict[Identity, str]:
