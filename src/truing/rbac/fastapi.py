@@ -1,0 +1,162 @@
+"""How does a FastAPI application ask? ``Depends(require("manage_users"))``, and a connection that is in the tenant.
+
+Who somebody is, and in which tenant, comes out of a token whose signature was checked, and from nowhere else: no
+header, path or query says it. In: an engine and a function that verifies a token. Out: dependencies, which answer 401
+without a valid token and 403 without the permission.
+
+Needs ``pip install 'truing[fastapi]'``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import jwt
+import msgspec
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy import Connection, Engine
+
+from truing.errors import AccessError, UnknownProfileError, UnknownRoleError, UsageError
+from truing.rbac.access import acting
+from truing.rbac.access import tenant as in_tenant
+from truing.rbac.access.cache import Cache
+
+Verify = Callable[[str], Mapping[str, Any]]
+"""Takes a token and gives its claims; raises :class:`jwt.InvalidTokenError` for one that is not valid."""
+
+_bearer: Final = HTTPBearer(auto_error=False)
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who asks: a profile, in a tenant, as a verified token says."""
+
+    tenant: UUID
+    profile: UUID
+
+
+class Rbac:
+    """What an application needs to answer: a cache, an engine, and the way a token is verified.
+
+    Args:
+        app: the application whose dependencies ask.
+        engine: of the application; its role should be one that row security holds for.
+        verify: takes a token, gives its claims; :func:`jwt_verifier` makes one.
+        tenant_claim: the claim that holds the tenant's id.
+        profile_claim: the claim that holds the profile's id.
+        cache: the cache to ask; one of its own otherwise, which :meth:`close` ends.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        engine: Engine,
+        verify: Verify,
+        *,
+        tenant_claim: str = "tenant_id",
+        profile_claim: str = "sub",
+        cache: Cache | None = None,
+    ) -> None:
+        self.engine = engine
+        self.cache = cache or Cache(engine)
+        self._verify = verify
+        self._claims = (tenant_claim, profile_claim)
+        app.state.truing_rbac = self
+
+    def close(self) -> None:
+        """End the cache, at the application's shutdown."""
+        self.cache.close()
+
+    def identity(self, token: str) -> Identity | None:
+        """Read who a token is; None where it is not valid or does not say."""
+        try:
+            claims = self._verify(token)
+            tenant, profile = (UUID(str(claims[name])) for name in self._claims)
+        except (jwt.InvalidTokenError, KeyError, ValueError):
+            return None
+        return Identity(tenant, profile)
+
+
+def jwt_verifier(
+    key: Any, *, algorithms: Sequence[str], audience: str | None = None, issuer: str | None = None
+) -> Verify:
+    """Make a verifier of JSON Web Tokens: signature, expiry, and audience and issuer where they are given.
+
+    Args:
+        key: the secret, or the public key.
+        algorithms: that are accepted; never what the token itself names.
+        audience: that a token must be for.
+        issuer: that it must be from.
+
+    Raises:
+        UsageError: no algorithm is named, or ``none`` is.
+    """
+    if not algorithms or any(each.lower() == "none" for each in algorithms):
+        raise UsageError("A token without a signature proves nothing.", hint='Name algorithms, such as ["RS256"].')
+
+    def verify(token: str) -> Mapping[str, Any]:
+        claims: Mapping[str, Any] = jwt.decode(
+            token, key, algorithms=list(algorithms), audience=audience, issuer=issuer, options={"require": ["exp"]}
+        )
+        return claims
+
+    return verify
+
+
+def _rbac(request: Request) -> Rbac:
+    found = getattr(request.app.state, "truing_rbac", None)
+    if not isinstance(found, Rbac):
+        raise UsageError("This application has no Rbac.", hint="Make one: Rbac(app, engine, verify).")
+    return found
+
+
+def identify(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Identity:
+    """Dependency: who asks; 401 without a valid bearer token."""
+    identity = _rbac(request).identity(given.credentials) if given is not None else None
+    if identity is None:
+        raise HTTPException(401, "A valid bearer token is needed.", headers={"WWW-Authenticate": "Bearer"})
+    return identity
+
+
+Who = Annotated[Identity, Depends(identify)]
+"""A parameter of this type is who asks."""
+
+
+def require(*permissions: str) -> Callable[..., Identity]:
+    """Make a dependency that lets through who has all of these permissions, and answers 403 otherwise.
+
+    Raises:
+        UsageError: no permission is named, which would let everybody through.
+    """
+    if not permissions:
+        raise UsageError("require() needs a permission.", hint="Use Depends(identify) to ask only for a valid token.")
+
+    def allowed(request: Request, who: Who) -> Identity:
+        cache = _rbac(request).cache
+        for permission in permissions:
+            if not cache.can(who.tenant, who.profile, permission):
+                raise HTTPException(403, f"This needs the permission {permission}.")
+        return who
+
+    return allowed
+
+
+def connection(request: Request, who: Who) -> Iterator[Connection]:
+    """Dependency: a connection in the tenant of who asks, and acting as them; committed unless the endpoint fails.
+
+    What the database refuses becomes a 403, and a role or profile that is not there a 404.
+    """
+    try:
+        with _rbac(request).engine.connect() as opened, in_tenant(opened, who.tenant), acting(opened, who.profile):
+            yield opened
+            opened.commit()
+    except (UnknownRoleError, UnknownProfileError) as error:
+        raise HTTPException(404, error.message) from error
+    except AccessError as error:
+        raise HTTPException(403, error.message) from error
+
+
+InTenant = Annotated[Connection, Depends(connection)]
+"""A parameter of this type is a connection in the tenant of who asks."""
