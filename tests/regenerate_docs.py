@@ -21,6 +21,7 @@ import msgspec
 import psycopg
 from sqlalchemy import URL
 
+from tests.access_page import access_page
 from tests.pages import ROOT
 from truing.changes import DIRTY_CLASSES, DIRTY_POLICIES
 from truing.cli.app import COMMANDS, app, run
@@ -48,6 +49,7 @@ def pages(connection: psycopg.Connection[Any]) -> dict[Path, str]:
         "rules.md": rules(),
         "testing.md": testing(),
         "rbac.md": rbac(connection),
+        "rbac-access.md": access_page(),
     }
     written = {REFERENCE / name: NOTE + "\n" + text.strip() + "\n" for name, text in made.items()}
     return written | {INTEGRITY: integrity(connection)}

@@ -12,7 +12,7 @@ import pytest
 from tests.rbac_policies import NAMES
 from truing.cli.app import run
 from truing.errors import UsageError
-from truing.rbac import invariants
+from truing.rbac import invariants, program
 from truing.rbac.policies.apply import apply, changes
 from truing.rbac.policies.document import Policy, Role, Tenant, dump, parse
 from truing.rbac.policies.read import read_policy
@@ -195,6 +195,22 @@ def secured(world, call, acme):
     call("grant", "acme", "ann@example.org", "chief")
     world.run("DO $$ DECLARE t text; BEGIN FOR t IN SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
               " LOOP EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY; ALTER TABLE %I FORCE ROW LEVEL SECURITY', t, t); END LOOP; END $$")  # fmt: skip
+
+
+def test_the_program_is_installed_again_and_shown(world, call, acme, database):
+    role = database.role()
+    program.uninstall(world.connection)
+    world.connection.commit()
+    code, said = call("install", "--application", role)
+    assert code == 0
+    assert "compiled  0" in said
+    assert world.one("SELECT has_function_privilege(:r, 'rbac.can(uuid, uuid, text)', 'EXECUTE')", r=role)
+    program.uninstall(world.connection)
+    world.connection.commit()
+    shown = call("install", "--show")[1]
+    database.execute(shown)
+    assert world.wrong() == []
+    assert call("install", "--schema", "nowhere")[0] == 2
 
 
 def test_a_database_that_is_right_is_verified(call, secured):

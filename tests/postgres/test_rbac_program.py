@@ -115,6 +115,21 @@ def test_wildcards_reach_permissions_that_come_later_are_renamed_or_go(world, ac
     assert world.wrong() == []
 
 
+def test_numbers_that_were_given_away_do_not_run_out(world, acme):
+    """Each deployment inserts the permissions that it needs, and nearly always finds them there."""
+    profile = world.profile(acme, world.role(acme, "r", "first"))
+    world.run(
+        "DO $$ BEGIN FOR n IN 1..3000 LOOP INSERT INTO permissions (name) VALUES ('first') ON CONFLICT DO NOTHING; END LOOP; END $$"
+    )
+    world.run("INSERT INTO permissions (name) SELECT 'p' || n FROM generate_series(1, 1023) n")
+    assert world.one("SELECT count(DISTINCT bit_no) FROM permissions") == 1024
+    assert "1,024 permissions" in refused(world.permission, "more", state="54000")
+    assert world.run("SELECT * FROM rbac.permissions_of(:t, :p)", t=acme, p=profile) == [("first",)]
+    world.run("DELETE FROM permissions WHERE name = 'p7'")
+    world.permission("more")
+    assert not world.can(acme, profile, "more")
+
+
 @pytest.mark.parametrize(
     "window", [{"valid_from": SOON}, {"expires_at": PAST}, {"valid_from": PAST, "expires_at": PAST + timedelta(1)}]
 )

@@ -24,6 +24,7 @@ def command() -> None:
     Examples:
       truing rbac init --database-url postgresql://localhost/app
       truing rbac adopt --database-url postgresql://localhost/legacy --compare
+      truing rbac install --application app_user
       truing rbac why acme ann@example.org doc.read
       truing rbac export > policy.yaml
       truing rbac import policy.yaml --dry-run
@@ -108,6 +109,38 @@ def _scratch(url: str | None, major: int) -> Iterator[str]:
     same = next((each for each in available() if each.version.major == major), None)
     with Cluster(same) as cluster, Scratch(cluster) as scratch:
         yield scratch.create().url
+
+
+@command.command("install")
+@click.option("--application", metavar="ROLE", help="The role that the application connects as: it may ask.")
+@click.option("--administrator", metavar="ROLE", help="A role that may call everything.")
+@click.option("--owner", metavar="ROLE", help="That the functions are to belong to; it must see every tenant.")
+@click.option("--setting", default="app.tenant_id", show_default=True, metavar="NAME", help="That holds the tenant.")
+@click.option("--show", is_flag=True, help="Print the statements, and run nothing.")
+@tables
+@functions
+@common
+def install_command(invocation: Invocation, show: bool, schema: str, program: str, **roles: Any) -> int:
+    """Bring the functions and triggers into a database with the tables, or up to date there.
+
+    It may be run again at any time: what is there is replaced, and every role is compiled.
+
+    \b
+    Examples:
+      truing rbac install --application app_user
+      truing rbac install --show | psql -1
+    """
+    from truing.rbac.program import install, statements
+    from truing.report.document import document
+
+    if show:
+        written = ";\n\n".join(statements(schema=schema, program=program, **roles)) + ";\n"
+        click.echo(written, nl=False)
+        return 0
+    with using(invocation, schema) as connection:
+        compiled = install(connection, schema=schema, program=program, **roles)
+    summary = f"The functions are in the schema {program}, and the triggers on the tables of {schema}."
+    return invocation.answer(document("rbac install", summary=summary, facts={"compiled": compiled}))
 
 
 @command.command("export")

@@ -19,10 +19,6 @@ Verb = Literal["add", "change", "remove"]
 _ROLE: Final = "(SELECT r.id FROM roles r JOIN tenants t ON t.id = r.tenant_id WHERE t.slug = :slug AND r.name = {})"
 _TENANT: Final = "(SELECT id FROM tenants WHERE slug = :slug)"
 _PERMISSION: Final = "(SELECT id FROM permissions WHERE name = :other)"
-# The lowest bit that is free: the sequence's numbers are used up by every insert that does not come about.
-_FREE_BIT: Final = (
-    "(SELECT min(n) FROM generate_series(0, 1023) n WHERE NOT EXISTS (SELECT FROM permissions p WHERE p.bit_no = n))"
-)
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -75,7 +71,7 @@ def _permissions(present: Policy, wanted: Policy) -> Iterator[Change]:
     for name, description in wanted.permissions.items():
         values = {"name": name, "description": description}
         if name not in present.permissions:
-            insert = f"INSERT INTO permissions (name, description, bit_no) VALUES (:name, :description, {_FREE_BIT})"
+            insert = "INSERT INTO permissions (name, description) VALUES (:name, :description)"
             yield Change("add", f"permission {name}", insert, values)
         elif present.permissions[name] != description:
             update = "UPDATE permissions SET description = :description, updated_at = now() WHERE name = :name"

@@ -15,7 +15,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from truing.names import ident, literal
+from truing.names import QualifiedName, ident, literal
 from truing.rbac.program.triggers import TRIGGERS
 
 SCHEMA: Final = "public"
@@ -49,13 +49,20 @@ QUESTIONS: Final = (
 )
 """What an application may call; the rest is for the triggers, and for who administers."""
 
+KEEP_COUNTING: Final = "keep_counting"
+"""The one statement of the files that makes no function."""
+
 _NAMED = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _PLACE = re.compile(r""":"(\w+)"|:'(\w+)'""")
 
 
-@cache
 def functions() -> Mapping[str, str]:
-    """Read the functions: name -> statement, with the places of the names still open."""
+    """Return the functions: name -> statement, with the places of the names still open."""
+    return {name: piece for name, piece in _pieces().items() if name != KEEP_COUNTING}
+
+
+@cache
+def _pieces() -> Mapping[str, str]:
     found: dict[str, str] = {}
     for file in FILES:
         source = resources.files(__name__).joinpath("sql", f"{file}.sql").read_text(encoding="utf-8")
@@ -89,7 +96,11 @@ def statements(
         The statements, in order.
     """
     known = {"schema": ident(schema), "program": ident(program)}
-    texts = {"setting": literal(setting), "channel": literal(program)}
+    texts = {
+        "setting": literal(setting),
+        "channel": literal(program),
+        "permissions": literal(QualifiedName(schema, "permissions").sql),
+    }
 
     def fill(match: re.Match[str]) -> str:
         return known[match[1]] if match[1] else texts[match[2]]
@@ -109,6 +120,7 @@ def statements(
         for role in (application, administrator, owner)
         if role is not None
     ]
+    made.append(_PLACE.sub(fill, _pieces()[KEEP_COUNTING]))
     return (*made, *(trigger.create(schema=schema, program=program) for trigger in TRIGGERS))
 
 

@@ -85,6 +85,7 @@ TRIGGERS: Final = (
     *_after("role_permissions", "trg_rc", "recompile", "INSERT", "UPDATE", "DELETE"),
     *_after("role_inherits", "trg_rc", "recompile", "INSERT", "UPDATE", "DELETE"),
     *_after("permissions", "trg_rc", "recatalogue", "INSERT", "UPDATE", "DELETE"),
+    Trigger("permissions", "trg_bit", "BEFORE INSERT", "take_bit", each="ROW"),
     *_after("roles", "trg_rc", "keep_masks", "INSERT", "UPDATE", condition=_BY_HAND),
     *_after("user_roles", "trg_v", "bump", "INSERT", "UPDATE", "DELETE"),
     *_after("tenant_features", "trg_v", "bump", "INSERT", "UPDATE", "DELETE"),

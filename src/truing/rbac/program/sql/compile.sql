@@ -193,3 +193,30 @@ BEGIN
   RETURN :"program".compile_roles(tenants, every);
 END
 $body$;
+
+-- name: take_bit
+-- Trigger of permissions: a new one whose bit is taken gets the lowest that is free. The numbers come from a sequence,
+-- which gives one away for each insert that is rolled back or finds its name there; it begins anew at its end.
+CREATE OR REPLACE FUNCTION :"program".take_bit() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, :"schema", pg_temp AS $body$
+BEGIN
+  PERFORM pg_advisory_xact_lock(1918001507, 0);
+  IF EXISTS (SELECT FROM permissions p WHERE p.bit_no = NEW.bit_no AND p.name <> NEW.name) THEN
+    NEW.bit_no := (SELECT min(n) FROM generate_series(0, 1023) n
+                   WHERE NOT EXISTS (SELECT FROM permissions p WHERE p.bit_no = n));
+    IF NEW.bit_no IS NULL THEN
+      RAISE EXCEPTION 'there are 1,024 permissions, which is as many as there can be' USING ERRCODE = 'program_limit_exceeded';
+    END IF;
+  END IF;
+  RETURN NEW;
+END
+$body$;
+
+-- name: keep_counting
+-- Let that sequence begin anew at its end; asked once, so that the table is not locked again at every installation.
+DO $body$ BEGIN
+  IF EXISTS (SELECT FROM pg_catalog.pg_sequence s
+             WHERE s.seqrelid = pg_catalog.pg_get_serial_sequence(:'permissions', 'bit_no')::regclass AND NOT s.seqcycle) THEN
+    ALTER TABLE :"schema".permissions ALTER COLUMN bit_no SET CYCLE;
+  END IF;
+END $body$;

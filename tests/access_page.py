@@ -1,0 +1,71 @@
+"""The reference page of the RBAC functions, triggers and invariants, made from the code."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+from truing.rbac import access, invariants
+from truing.rbac.access.cache import Cache
+from truing.rbac.program import QUESTIONS, functions
+from truing.rbac.program.triggers import TRIGGERS
+
+_HEAD = """# RBAC: functions, triggers, invariants
+
+What `truing rbac install` brings into a database that has [the tables](rbac.md);
+[Check permissions](../how-to/check-permissions.md) says how to use it."""
+
+_PYTHON = """`on` is a SQLAlchemy `Connection` or `Session`; `truing.rbac.access.aio` has the same functions for
+`AsyncConnection` and `AsyncSession`. `program` is the schema of the functions, `rbac` unless said otherwise."""
+
+_SQL = """In the schema `rbac` (`--program`). Nobody may call them but their owner and the roles that
+`truing rbac install` is told."""
+
+
+def access_page() -> str:
+    parts = [_HEAD, "## In Python", _PYTHON]
+    for name in access.__all__:
+        value = getattr(access, name)
+        if inspect.isfunction(value):
+            parts += [f"### {name}", f"```text\n{name}{_signature(value)}\n```", _text(value)]
+    parts += ["### Cache", f"```text\ntruing.rbac.access.cache.Cache{_signature(Cache)}\n```", _text(Cache)]
+    parts += ["## In SQL", _SQL, *(_function(name) for name in QUESTIONS)]
+    parts += ["## Triggers", _triggers(), "## Invariants", _invariants()]
+    return "\n\n".join(parts)
+
+
+def _signature(value: object) -> str:
+    # Before Python 3.14 a string annotation is shown in quotes.
+    shown = str(inspect.signature(value)).replace("'", "")  # type: ignore[arg-type]
+    return re.sub(r"\(self, ", "(", shown)
+
+
+def _text(value: object) -> str:
+    summary, _, rest = inspect.getdoc(value).partition("\n\n")  # type: ignore[union-attr]
+    lines = [
+        f"- `{name}`: {' '.join(text.split())}"
+        for name, text in re.findall(r"(?m)^    (\w+): ((?:.+\n?)(?:        .+\n?)*)", rest)
+    ]
+    return "\n\n".join(filter(None, [" ".join(summary.split()), "\n".join(lines)]))
+
+
+def _function(name: str) -> str:
+    source = functions()[name]
+    comment = " ".join(line.removeprefix("-- ") for line in source.splitlines() if line.startswith("-- "))
+    found = re.search(r"CREATE OR REPLACE FUNCTION \S+?\.(\w+\(.*?\))\s+RETURNS (.+?)\n", source, re.DOTALL)
+    assert found, name
+    signature = " ".join(found[1].split())
+    return f"### {name}()\n\n```text\n{signature} -> {found[2]}\n```\n\n{comment}"
+
+
+def _triggers() -> str:
+    rows = [
+        f"| `{each.table}` | `{each.name}` | {each.timing}, each {each.each.lower()} | `{each.function}` |"
+        for each in TRIGGERS
+    ]
+    return "\n".join(["| table | trigger | when | function |", "|---|---|---|---|", *rows])
+
+
+def _invariants() -> str:
+    rows = [f"| `{each.name}` | {each.sentence} |" for each in invariants.invariants()]
+    return "\n".join(["`truing rbac verify` counts the rows that break each.\n", "| invariant | |", "|---|---|", *rows])
