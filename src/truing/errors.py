@@ -40,6 +40,10 @@ class ServerError(TruingError):
     """No PostgreSQL server could be started."""
 
 
+class MissingExtensionError(ServerError):
+    """The server has not got an extension that is needed; its name is in the field ``extension``."""
+
+
 class ProjectError(TruingError):
     """The Alembic project cannot be read."""
 

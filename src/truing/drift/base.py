@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 import psycopg
 
+from truing.drift.stubs import rewritten
 from truing.drift.workshop import Workshop
 from truing.errors import ConfigurationError, ConnectionFailedError, ServerError, SqlSyntaxError
 from truing.names import ident
@@ -181,7 +182,7 @@ def load(base: Base, workshop: Workshop, search_path: str = "") -> ScratchDataba
                 raise ConfigurationError(f"{base.name}, line {line}: {error.message}", hint=_DUMP) from error
             for statement in statements:
                 if not _of_server(statement):
-                    _execute(connection, statement, piece.line + statement.line - 1, base)
+                    _execute(connection, statement, piece.line + statement.line - 1, base, workshop)
     return database
 
 
@@ -193,11 +194,13 @@ def _of_server(statement: sql.Statement) -> bool:
     return any(sql.enum_name(statement.node, name) == "OBJECT_DATABASE" for name in kinds)
 
 
-def _execute(connection: psycopg.Connection[Any], statement: sql.Statement, line: int, base: Base) -> None:
+def _execute(
+    connection: psycopg.Connection[Any], statement: sql.Statement, line: int, base: Base, workshop: Workshop
+) -> None:
     made: set[str] = set()
     while True:
         try:
-            connection.execute(statement.text.encode())
+            connection.execute(rewritten(statement.text, workshop.lacking).encode())
         except psycopg.Error as error:
             role = _NO_ROLE.search(str(error.diag.message_primary))
             if role is not None and role[1] not in made:
@@ -208,6 +211,7 @@ def _execute(connection: psycopg.Connection[Any], statement: sql.Statement, line
             if unknown or (statement.kind == "CreateSchemaStmt" and error.sqlstate == _SCHEMA_THERE):
                 # A setting of another major, or the schema that every new database has.
                 return
+            workshop.refuse_without(str(error.diag.message_primary))
             raise _refused(error, line, base) from error
         return
 

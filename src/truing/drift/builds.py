@@ -14,6 +14,7 @@ import msgspec
 from truing.catalog.model import Snapshot
 from truing.catalog.read import read_snapshot
 from truing.drift.exchange import Reply, Request, ask
+from truing.drift.stubs import KNOWN, WHERE
 from truing.drift.workshop import Workshop
 from truing.errors import ProjectError, RevisionError
 from truing.names import QualifiedName, derived, ident, literal
@@ -24,6 +25,8 @@ _ATTEMPTS: Final = 12
 _NO_ROLE: Final = re.compile(r'role "((?:[^"]|"")+)" does not exist')
 _ROLE_THERE: Final = re.compile(r'role "((?:[^"]|"")+)" already exists')
 _NO_SCHEMA: Final = re.compile(r'schema "((?:[^"]|"")+)" does not exist')
+_UNKNOWN: Final = frozenset({"42704", "42883", "3F000", "42P01"})
+"""An unknown type, function, schema or relation."""
 _BUILT_IN: Final = frozenset({"plpgsql"})
 
 
@@ -131,6 +134,7 @@ def build_migrations(
                 revisions=revisions,
                 search_path=around.path,
                 stamp=stamp,
+                lacking=tuple(sorted(workshop.lacking)),
                 watch=watch,
             )
         )
@@ -138,6 +142,7 @@ def build_migrations(
             _verify(workshop, database, reply, project)
             return database, Built(snapshot=_read(workshop, database), reply=reply, helped=helped)
         workshop.scratch.drop(database)
+        workshop.refuse_without(reply.error)
         if roles_settled(reply.error, workshop, roles):
             continue
         cure = _cure(reply, around, helped)
@@ -146,7 +151,9 @@ def build_migrations(
         helped = (*helped, *cure)
     raise RevisionError(
         f"the migrations do not run on {'an empty database' if start is None else 'their base'}: {reply.error}",
-        hint=reply.hint or "truing runs `alembic upgrade` on a scratch database; does it need data or services?",
+        hint=_of_stand_ins(reply, workshop)
+        or reply.hint
+        or "truing runs `alembic upgrade` on a scratch database; does it need data or services?",
     )
 
 
@@ -193,10 +200,14 @@ def build_models(
             fallback=_fallback(migrated),
             default_schema=default_schema(around),
             translate=translate,
+            lacking=tuple(sorted(workshop.lacking)),
         )
     )
+    for each in reply.refusals:
+        workshop.refuse_without(each.message)
     if reply.error:
         workshop.scratch.drop(database)
+        workshop.refuse_without(reply.error)
         raise ProjectError(f"the models cannot be built: {reply.error}", hint=reply.hint)
     return database, Built(snapshot=_read(workshop, database), reply=reply, helped=helped)
 
@@ -238,6 +249,18 @@ def _fallback(migrated: Snapshot | None) -> tuple[str, ...]:
     )
 
 
+def _of_stand_ins(reply: Reply, workshop: Workshop) -> str:
+    """Say which extension may be behind an unknown function, type or schema: one that is a name and nothing else."""
+    empty = sorted(workshop.lacking - KNOWN) if reply.sqlstate in _UNKNOWN else []
+    where = "; ".join(f"{name}: {WHERE[name]}" for name in empty if name in WHERE)
+    return (
+        f"The scratch server ({workshop.version}) has no extension {', '.join(map(ident, empty))}, which may have it."
+        f" Install it{f' ({where})' if where else ''}, or give a server that has it: --scratch-url URL."
+        if empty
+        else ""
+    )
+
+
 def _make_roles(around: Around, workshop: Workshop) -> None:
     """Make the live database's roles, without any attribute, where the scratch server has not got them."""
     if not around.roles:
@@ -274,8 +297,8 @@ def _cure(reply: Reply, around: Around, helped: tuple[str, ...]) -> tuple[str, .
     cure: tuple[str, ...] = ()
     if schema is not None and schema[1] in around.schemas:
         cure = (f"CREATE SCHEMA {ident(schema[1])}",)
-    elif reply.sqlstate in {"42704", "42883", "3F000", "42P01"}:
-        # An unknown type, function, schema or relation: perhaps an extension's, which live has and nobody makes.
+    elif reply.sqlstate in _UNKNOWN:
+        # Perhaps an extension's, which live has and nobody makes.
         cure = (
             *(f"CREATE SCHEMA IF NOT EXISTS {ident(each)}" for _, each in around.extensions),
             *(_extension(*each) for each in around.extensions),

@@ -48,6 +48,8 @@ def main() -> None:
 def _reply(request: Request) -> Reply:
     if request.server is not None:
         guard.install(request.server, request.search_path)
+    if request.lacking:
+        guard.stand_in(request.lacking)
     if request.task == "migrations":
         return _migrations(request)
     if request.task == "options":

@@ -78,6 +78,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         candidates: what to ask about.
         default_schema: the schema that Alembic knows as None.
         stamp: revisions that the database is at already, though it does not say so.
+        lacking: extensions that get a stand-in where they would be created.
         translate: the ``schema_translate_map`` that the migrations' connection has, as pairs.
         watch: relations, functions and types to look at after each revision; None to look at nothing.
         start: when climbing, the revision up to which everything is only applied; empty to begin at the bottom.
@@ -96,6 +97,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     candidates: tuple[Candidate, ...] = ()
     default_schema: str = "public"
     stamp: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
     translate: tuple[tuple[str | None, str | None], ...] = ()
     watch: tuple[QualifiedName, ...] | None = None
     start: str = ""

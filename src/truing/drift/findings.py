@@ -7,6 +7,7 @@ from typing import Final
 
 from truing.drift.exchange import Refusal
 from truing.drift.model import Aspect, Drift, LeftOut, Tier, Verdict
+from truing.drift.stubs import KNOWN, WHERE
 from truing.finding import Evidence, Finding, Severity
 from truing.names import ident
 
@@ -123,6 +124,20 @@ def helped(statements: Iterable[str]) -> Iterable[Finding]:
             subject=each,
             message="The migrations need this and no revision makes it, so they fail on an empty database.",
             remedy=f'op.execute("{each.replace(chr(34), chr(92) + chr(34))}")',
+        )
+
+
+def stand_ins(names: Iterable[str], version: str) -> Iterable[Finding]:
+    """Say which extensions the scratch server has not got, so that something stood in for them."""
+    for name in names:
+        where = WHERE.get(name)
+        what = "functions of the same names stood in for it" if name in KNOWN else "its name alone stood in for it"
+        yield Finding(
+            rule="extension-not-here",
+            severity=Severity.INFO if name in KNOWN else Severity.WARNING,
+            subject=f"extension {ident(name)}",
+            message=f"The scratch server ({version}) has no extension {ident(name)}; {what}.",
+            remedy=f"Install it{f' ({where})' if where else ''}, or give a server that has it: --scratch-url URL.",
         )
 
 

@@ -7,12 +7,14 @@ psycopg is refused unless it leads to the scratch database as well.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from truing.drift.exchange import Server
+from truing.drift.stubs import rewritten
 
 _LEADS_ELSEWHERE: Final = frozenset(
     """
@@ -47,6 +49,17 @@ def install(server: Server, search_path: str = "") -> None:
 
     event.listen(Engine, "do_connect", redirect)
     _guard_psycopg(server)
+
+
+def stand_in(lacking: Collection[str]) -> None:
+    """Let every connection of this process make a stand-in for an extension that the scratch server has not got."""
+
+    def instead(
+        _connection: object, _cursor: object, statement: str, parameters: object, _context: object, _many: bool
+    ) -> tuple[str, Any]:
+        return rewritten(statement, lacking), parameters
+
+    event.listen(Engine, "before_cursor_execute", instead, retval=True)
 
 
 def _address(server: Server, driver: str) -> dict[str, Any]:

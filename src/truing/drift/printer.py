@@ -15,6 +15,7 @@ import psycopg
 
 from truing.catalog.model import Snapshot, Table, UserType, View
 from truing.catalog.read import read_snapshot
+from truing.drift.stubs import rewritten
 from truing.drift.workshop import Workshop
 from truing.names import QualifiedName, ident, idents, literal
 
@@ -79,7 +80,7 @@ def reprinted(snapshot: Snapshot, workshop: Workshop) -> dict[QualifiedName, str
         with workshop.connect(database) as connection, connection.transaction():
             connection.execute("SET LOCAL check_function_bodies = off")
             connection.execute("SET LOCAL search_path = pg_catalog")
-            _run(connection, list(_statements(snapshot)))
+            _run(connection, [rewritten(each, workshop.lacking) for each in _statements(snapshot)])
             made = read_snapshot(connection)
     finally:
         workshop.scratch.drop(database)

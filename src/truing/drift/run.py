@@ -31,7 +31,7 @@ from truing.drift.scope import managed, version_tables
 from truing.drift.snapshots import Taken
 from truing.drift.tenants import Group, grouped, of_groups, summary
 from truing.drift.workshop import Workshop
-from truing.errors import RevisionError, UsageError
+from truing.errors import MissingExtensionError, RevisionError, UsageError
 from truing.finding import Finding
 from truing.names import QualifiedName
 from truing.revisions.project import Project
@@ -110,8 +110,17 @@ def run(project: Project | None, options: Options, live: Taken | None = None) ->
             hint="Choose two of --models, --migrations and --live URL (or --snapshot FILE).",
         )
     major = live.snapshot.version.major if live is not None else None
-    with Workshop(major=major, scratch_url=options.scratch_url) as workshop:
-        return _Run(project, options, live, workshop).outcome()
+    extensions = frozenset(each.name for each in live.snapshot.extensions) if live is not None else frozenset[str]()
+    while True:
+        with Workshop(major=major, scratch_url=options.scratch_url, extensions=extensions) as workshop:
+            try:
+                return _Run(project, options, live, workshop).outcome()
+            except MissingExtensionError as error:
+                name = str(error.fields["extension"])
+                if options.scratch_url is not None or name in extensions:
+                    raise
+        # Another server may have it; where none has, ours gets a stand-in.
+        extensions |= {name}
 
 
 class _Run:
@@ -176,7 +185,8 @@ class _Run:
 
     def _migration_parts(self, revisions: tuple[str, ...]) -> tuple[Any, ...]:
         base = self._options.base
-        return "migrations", _unplaced(self._named()), revisions, self._workshop.version, self._around, base
+        where = (self._workshop.version, sorted(self._workshop.lacking))
+        return "migrations", _unplaced(self._named()), revisions, *where, self._around, base
 
     def _run(self, revisions: tuple[str, ...], **options: Any) -> tuple[ScratchDatabase, Built]:
         base = self._options.base
@@ -206,7 +216,7 @@ class _Run:
         need = models_need(self._around, migrated)
         functions = [each.definition for each in migrated.functions] if migrated is not None else []
         version = self._workshop.version
-        asked = (options.metadata, options.folder, version, self._around)
+        asked = (options.metadata, options.folder, version, sorted(self._workshop.lacking), self._around)
         parts = ("models", _unplaced(project), *asked, need, functions, translate)
         return self._kept(
             "models",
@@ -389,6 +399,8 @@ class _Run:
             found += say.helped(dict.fromkeys((*(applied_first.helped if applied_first else ()), *head.helped)))
             applied = self._live.revisions if self._live is not None else head.reply.heads
             found += say.revisions(applied, head.reply.heads, head.reply.revisions)
+        made = {each.name for built in (models, head) if built is not None for each in built.snapshot.extensions}
+        found += say.stand_ins(sorted(self._workshop.lacking & made), str(self._workshop.version))
         if self._live is not None:
             found += say.unread({each.catalog: each.count for each in self._live.snapshot.unread})
         return tuple(found)

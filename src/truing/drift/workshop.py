@@ -6,7 +6,7 @@ connections to them. Nothing here ever sees the live database.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import closing
 from functools import cached_property
 from types import TracebackType
@@ -16,7 +16,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from truing.drift.exchange import Server
-from truing.errors import ConnectionFailedError, ServerError
+from truing.drift.stubs import KNOWN, WHERE, missing, rewritten
+from truing.errors import ConnectionFailedError, MissingExtensionError, ServerError
+from truing.names import ident
 from truing.server import Binaries, Cluster, Scratch, ScratchDatabase, available, find
 from truing.versions import PostgresVersion
 
@@ -34,22 +36,37 @@ SETTINGS: Final[dict[str, str | int | float | bool]] = {
 class Workshop:
     """A server for scratch databases; leaving the context drops them all."""
 
-    def __init__(self, *, major: int | None = None, scratch_url: str | None = None) -> None:
+    def __init__(
+        self, *, major: int | None = None, scratch_url: str | None = None, extensions: Collection[str] = ()
+    ) -> None:
         """Choose a server; nothing is started yet.
 
         Args:
             major: the live server's, which is preferred: two majors may print a definition in different words.
             scratch_url: a server to use instead of a private one.
+            extensions: what it should have; on a private server, a stand-in is made for those that it has not got.
         """
-        self._major, self._scratch_url = major, scratch_url
+        self._major, self._scratch_url, self._wanted = major, scratch_url, frozenset(extensions)
         self._cluster: Cluster | None = None
         self._scratch: Scratch | None = None
 
     @cached_property
     def binaries(self) -> Binaries:
-        """The installation that is started: of the live server's major where there is one."""
-        same = [each for each in available() if each.version.major == self._major]
-        return find(self._major) if same else find()
+        """The installation that is started: one with the extensions, of the live server's major where there is one."""
+        usual = find()
+        others = [find(major) for major in sorted({each.version.major for each in available()}, reverse=True)]
+
+        def worth(each: Binaries) -> tuple[int, bool, int]:
+            lacking = self._wanted - each.extensions if self._wanted else frozenset()
+            # Another major's words can be put right, an extension that is not there cannot.
+            return len(lacking - KNOWN), self._major not in {None, each.version.major}, len(lacking)
+
+        return min((usual, *others), key=worth)
+
+    @cached_property
+    def lacking(self) -> frozenset[str]:
+        """The wanted extensions that a private server has not got, for which stand-ins are made."""
+        return frozenset() if self._scratch_url is not None else self._wanted - self.binaries.extensions
 
     @cached_property
     def version(self) -> PostgresVersion:
@@ -94,14 +111,30 @@ class Workshop:
         with self.connect(database) as connection:
             for statement in statements:
                 try:
-                    connection.execute(statement.encode())
+                    connection.execute(rewritten(statement, self.lacking).encode())
                 except psycopg.Error as error:
+                    self.refuse_without(str(error.diag.message_primary))
                     raise ServerError(
                         f"The scratch server {self.version} refuses: {statement}: {error.diag.message_primary}",
                         hint="Give a server that has it: --scratch-url postgresql://user@host/postgres",
                         sqlstate=error.sqlstate,
                     ) from error
         return database
+
+    def refuse_without(self, error: str) -> None:
+        """Say it where an error is about an extension that the server has not got.
+
+        Raises:
+            MissingExtensionError: it is.
+        """
+        name = missing(error)
+        if name is not None:
+            where = WHERE.get(name)
+            raise MissingExtensionError(
+                f"The scratch server ({self.version}) has no extension {ident(name)}.",
+                hint=f"Install it{f' ({where})' if where else ''}, or give a server that has it: --scratch-url URL.",
+                extension=name,
+            )
 
     def connect(self, database: ScratchDatabase) -> closing[psycopg.Connection[Any]]:
         """Connect to a scratch database, in autocommit."""

@@ -62,6 +62,21 @@ class Binaries(msgspec.Struct, frozen=True):
         """The absolute path of one of the programs."""
         return str(self.bin_dir / name)
 
+    @property
+    def extensions(self) -> frozenset[str]:
+        """The extensions that can be created, as the control files say."""
+        prefix = self.bin_dir.parent
+        folders = [prefix / "share" / "extension", prefix / "share" / "postgresql" / "extension"]
+        with suppress(OSError, subprocess.SubprocessError):
+            said = subprocess.run(
+                [self.program("pg_config"), "--sharedir"], capture_output=True, text=True, timeout=20, check=True
+            )
+            folders.insert(0, Path(said.stdout.strip(), "extension"))
+        # Debian keeps them apart from the programs, and not every installation has its pg_config.
+        folders.append(Path("/usr/share/postgresql", str(self.version.major), "extension"))
+        found = next((each for each in folders if each.is_dir()), None)
+        return frozenset(each.stem for each in found.glob("*.control")) if found is not None else frozenset()
+
     def __str__(self) -> str:
         return f"PostgreSQL {self.version} ({self.origin}: {self.bin_dir})"
 
