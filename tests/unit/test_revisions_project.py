@@ -166,6 +166,12 @@ def test_models_that_only_the_online_half_of_env_py_names(tmp_path: Path, env: s
     assert options["dialect_name"] == "postgresql"
 
 
+def test_an_env_py_without_an_offline_half(tmp_path: Path) -> None:
+    start, _, online = ENV.partition("if context.is_offline_mode():")
+    options = make_project(tmp_path, ONE, env=f"{start}if True:{online.partition('else:')[2]}").context_options()
+    assert [table.name for table in options["target_metadata"].sorted_tables] == ["users"]
+
+
 def test_revisions_that_count_on_what_env_py_does_first(tmp_path: Path) -> None:
     (tmp_path / "application").mkdir()
     (tmp_path / "application" / "things_of_ours.py").write_text("KIND = 1\n")

@@ -184,6 +184,8 @@ class _Comparison:
         passed_over = _PASSED_OVER | _PASSED_OVER_OF.get(type(a), frozenset())
         if definition(a) != definition(b):
             passed_over |= _BY_DEFINITION.get(type(a), frozenset())
+        if isinstance(a, Index) and isinstance(b, Index) and _said_by_constraint(a, b):
+            passed_over |= {"definition"}
         for field in a.__struct_fields__:
             if field in passed_over or field in self._ignore:
                 continue
@@ -337,3 +339,9 @@ def _order(difference: Difference) -> tuple[str, ...]:
     # The two sides are looked at in one order whichever is first, so that swapping them does not reorder.
     sides = sorted((difference.before or "", difference.after or ""))
     return (difference.name, difference.kind, difference.attribute, *sides)
+
+
+def _said_by_constraint(a: Index, b: Index) -> bool:
+    """Tell whether two indexes differ in what the definitions of their constraints say as well."""
+    key = [(each.columns, each.include, each.nulls_not_distinct) for each in (a, b)]
+    return bool(a.constraint and b.constraint) and key[0] != key[1]

@@ -22,7 +22,7 @@ import truing
 from truing.drift.builds import Built
 from truing.revisions.project import Project
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 _WORD: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{2,}")
 
 

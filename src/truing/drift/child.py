@@ -96,6 +96,7 @@ def _migrations(request: Request) -> Reply:
         version_table=options.get("version_table") or "alembic_version",
         version_schema=options.get("version_table_schema"),
         heads=tuple(sorted(script.get_heads())),
+        branches={head: _labels(script, head) for head in script.get_heads()},
         revisions=known,
         files=own_files(),
         translate=tuple(translate),
@@ -117,6 +118,10 @@ def _stamp(config: Any, script: Any, request: Request) -> None:
                 hint="Take the base of an earlier revision: base and base-revision in [tool.truing].",
             )
     command.stamp(config, list(request.stamp))
+
+
+def _labels(script: Any, revision: str) -> str:
+    return ", ".join(sorted(getattr(script.get_revision(revision), "branch_labels", ())))
 
 
 def _options(request: Request) -> Reply:

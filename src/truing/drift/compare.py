@@ -37,12 +37,16 @@ class Sides(msgspec.Struct, frozen=True, kw_only=True):
         head: what the migrations build.
         applied: what they build up to the live database's revision; None where that is the newest.
         live: the live database.
+        named: the names that the models give to constraints; None counts every name as given.
+        refused: what PostgreSQL refused of the models, as (kind, name): that has been said.
     """
 
     models: Snapshot | None = None
     head: Snapshot | None = None
     applied: Snapshot | None = None
     live: Snapshot | None = None
+    named: frozenset[str] | None = None
+    refused: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -98,9 +102,9 @@ def _pairs(sides: Sides) -> tuple[dict[str, dict[Key, Difference]], Mapping[str,
     models, head, live = sides.models, sides.head, sides.live
     applied = sides.applied if sides.applied is not None else head
     if models is not None and head is not None:
-        pairs["models"] = _of_models(models, head, left)
+        pairs["models"] = _of_models(models, head, sides, left)
     if models is not None and live is not None and sides.applied is None:
-        pairs["models-live"] = _of_models(models, live, left if head is None else defaultdict(dict))
+        pairs["models-live"] = _of_models(models, live, sides, left if head is None else defaultdict(dict))
     if applied is not None and live is not None:
         pairs["live"] = _keyed(_without_versions(folded(compare(applied, live))))
     if sides.applied is not None and head is not None:
@@ -108,16 +112,26 @@ def _pairs(sides: Sides) -> tuple[dict[str, dict[Key, Difference]], Mapping[str,
     return pairs, left
 
 
-def _of_models(models: Snapshot, other: Snapshot, left: defaultdict[str, dict[str, None]]) -> dict[Key, Difference]:
+def _of_models(
+    models: Snapshot, other: Snapshot, sides: Sides, left: defaultdict[str, dict[str, None]]
+) -> dict[Key, Difference]:
     kinds, attributes = said_by_models(models)
     partitions = frozenset(str(table.name) for table in other.tables if table.partition_bound is not None)
     rest = []
     for each in compare(models, other, ignore=_UNSPOKEN):
         if left_to_migrations(each, kinds, attributes, partitions):
             left["partition" if each.name in partitions else each.attribute or each.kind][each.name] = None
-        else:
+        elif not _unsaid(each, sides):
             rest.append(each)
     return _keyed(folded(rest))
+
+
+def _unsaid(difference: Difference, sides: Sides) -> bool:
+    """Tell whether it is no word of the models: a name that PostgreSQL made up, something that it refused."""
+    if (difference.kind, difference.attribute) == ("constraint", "name"):
+        return sides.named is not None and difference.before not in sides.named
+    lacking = not difference.attribute and difference.before is None
+    return lacking and (difference.kind, difference.name) in sides.refused
 
 
 def _keyed(differences: Iterable[Difference]) -> dict[Key, Difference]:
@@ -143,7 +157,16 @@ def _judge(
     differences = [each for each in (of_models, of_live, both, pending) if each is not None]
     if key[2] and all(None not in (each.before, each.after) and equivalent(each) for each in differences):
         return verdict, Aspect(key[2], *texts, tier=Tier.EQUIVALENT)
-    return verdict, Aspect(key[2], *texts, tier=tier(said))
+    return verdict, Aspect(key[2], *texts, tier=_tier(key, said, texts, sides))
+
+
+def _tier(key: Key, said: Difference, texts: tuple[str | None, str | None, str | None], sides: Sides) -> Tier:
+    kind, _, attribute = key
+    others = [text for text, side in zip(texts[1:], (sides.head, sides.live), strict=True) if side is not None]
+    if sides.models is not None and (kind, attribute) == ("column", "default") and texts[0] is None:
+        # Models seldom repeat a default that a revision gave to a column for the rows that were there.
+        return Tier.UNDECLARED if len(set(others)) == 1 and others[0] is not None else tier(said)
+    return tier(said)
 
 
 def _verdict(

@@ -10,14 +10,17 @@ import inspect
 import re
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Enum, MetaData, Table, create_engine, event, pool
+from sqlalchemy import Connection, Constraint, Engine, Enum, Index, MetaData, Table, create_engine, event, pool
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm.mapper import _all_registries
 from sqlalchemy.schema import AddConstraint
-from sqlalchemy.sql.ddl import SchemaGenerator
+from sqlalchemy.sql.ddl import CheckFirst, SchemaGenerator
+from sqlalchemy.types import TypeDecorator
 
 from truing.drift.exchange import Refusal, Reply, Request, url_of
 from truing.errors import ProjectError
@@ -41,12 +44,13 @@ def build(request: Request) -> Reply:
     engine = create_engine(url_of(request.server), poolclass=pool.NullPool, execution_options=options_here)
     try:
         schemas = _make_schemas(engine, metadatas, translate)
-        refusals = _create(engine, metadatas, request.fallback)
+        refusals = _create(engine, metadatas, request)
     finally:
         engine.dispose()
     return Reply(
         refusals=refusals,
         places=places(metadatas, request.default_schema, translate),
+        names=names(metadatas),
         schemas_made=schemas,
         filters=bool(options.get("include_object") or options.get("include_name")),
         tables=sum(len(each.tables) for each in metadatas),
@@ -102,7 +106,20 @@ def _make_schemas(
     return missing
 
 
-def _create(engine: Engine, metadatas: Iterable[MetaData], fallback: Iterable[str]) -> tuple[Refusal, ...]:
+def names(metadatas: Iterable[MetaData]) -> tuple[str, ...]:
+    """List the names that the models give to constraints; PostgreSQL makes up the others."""
+    preparer: Any = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]
+    given = {
+        preparer.format_constraint(constraint, _alembic_quote=False)
+        for metadata in metadatas
+        for table in metadata.tables.values()
+        for constraint in table.constraints
+        if constraint.name is not None
+    }
+    return tuple(sorted(str(name) for name in given if name))
+
+
+def _create(engine: Engine, metadatas: Iterable[MetaData], request: Request) -> tuple[Refusal, ...]:
     try:
         with engine.begin() as connection:
             for metadata in metadatas:
@@ -110,7 +127,7 @@ def _create(engine: Engine, metadatas: Iterable[MetaData], fallback: Iterable[st
     except SQLAlchemyError:
         refusals: list[Refusal] = []
         with engine.begin() as connection:
-            _piece_by_piece(connection, metadatas, fallback, refusals)
+            _piece_by_piece(connection, metadatas, request, refusals)
         # What misses a relation misses one that was refused before, which has been said.
         followed = [each for each in refusals if each.sqlstate != "42P01"]
         return tuple(followed or refusals)
@@ -118,19 +135,20 @@ def _create(engine: Engine, metadatas: Iterable[MetaData], fallback: Iterable[st
 
 
 def _piece_by_piece(
-    connection: Connection, metadatas: Iterable[MetaData], fallback: Iterable[str], refusals: list[Refusal]
+    connection: Connection, metadatas: Iterable[MetaData], request: Request, refusals: list[Refusal]
 ) -> None:
     connection.exec_driver_sql("SET LOCAL check_function_bodies = off")
-    for statement in fallback:
+    _make_enums(connection, metadatas)
+    for statement in request.fallback:
         connection.exec_driver_sql("SAVEPOINT truing_fallback")
         try:
             connection.exec_driver_sql(_driver(statement))
         except SQLAlchemyError:
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT truing_fallback")
         connection.exec_driver_sql("RELEASE SAVEPOINT truing_fallback")
-    _attempt_each(connection.engine, refusals)
+    _attempt_each(connection.engine, refusals, request.default_schema)
     for metadata in metadatas:
-        generator: Any = SchemaGenerator(connection.dialect, connection)  # type: ignore[no-untyped-call]
+        generator: Any = SchemaGenerator(connection.dialect, connection, CheckFirst.TYPES)  # type: ignore[no-untyped-call]
         metadata.dispatch.before_create(metadata, connection, tables=list(metadata.tables.values()), checkfirst=True)
         for sequence in metadata._sequences.values():  # noqa: SLF001 - no public way
             generator.visit_sequence(sequence)
@@ -145,6 +163,19 @@ def _piece_by_piece(
         metadata.dispatch.after_create(metadata, connection, tables=tables, checkfirst=True)
 
 
+def _make_enums(connection: Connection, metadatas: Iterable[MetaData]) -> None:
+    """Make the models' own enums before any of the migrations' could take their names."""
+    for metadata in metadatas:
+        for table in metadata.tables.values():
+            for column in table.columns:
+                kind: Any = getattr(column.type, "item_type", column.type)
+                kind = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
+                if isinstance(kind, Enum) and kind.native_enum and getattr(kind, "create_type", True):
+                    # One that is refused is refused again with its table, and then it is said.
+                    with suppress(SQLAlchemyError), connection.begin_nested():
+                        kind.create(connection, checkfirst=True)
+
+
 def _whole(table: Table, generator: Any, refusals: list[Refusal]) -> None:
     try:
         generator.visit_table(table, include_foreign_key_constraints=[], create_ok=True)
@@ -153,10 +184,10 @@ def _whole(table: Table, generator: Any, refusals: list[Refusal]) -> None:
         refusals.append(Refusal(statement=f"CREATE TABLE {table.fullname}", message=one_line(error)))
 
 
-def _attempt_each(engine: Engine, refusals: list[Refusal]) -> None:
+def _attempt_each(engine: Engine, refusals: list[Refusal], default_schema: str) -> None:
     """Put a savepoint around every statement, and note those that PostgreSQL refuses instead of failing."""
 
-    def attempt(cursor: Any, statement: str, parameters: Any, _context: object) -> bool:
+    def attempt(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
         cursor.execute("SAVEPOINT truing_attempt")
         try:
             cursor.execute(statement, parameters)
@@ -167,6 +198,7 @@ def _attempt_each(engine: Engine, refusals: list[Refusal]) -> None:
                     statement=_short(statement),
                     message=str(getattr(getattr(error, "diag", None), "message_primary", None) or one_line(error)),
                     sqlstate=str(getattr(error, "sqlstate", "") or ""),
+                    about=_about(context, default_schema),
                 )
             )
         else:
@@ -179,6 +211,23 @@ def _attempt_each(engine: Engine, refusals: list[Refusal]) -> None:
     event.listen(
         engine, "do_execute_no_params", lambda cursor, statement, context: attempt(cursor, statement, None, context)
     )
+
+
+def _about(context: Any, default_schema: str) -> tuple[str, str]:
+    """Name what a statement would have made, as drift names it; two empty texts where that cannot be said."""
+    element = getattr(getattr(getattr(context, "compiled", None), "statement", None), "element", None)
+    table = element if isinstance(element, Table) else getattr(element, "table", None)
+    if not isinstance(table, Table) or not getattr(element, "name", None):
+        return "", ""
+    schema, name = ident(table.schema or default_schema), ident(str(element.name))  # type: ignore[union-attr]
+    match element:
+        case Table():
+            return "table", f"{schema}.{name}"
+        case Index():
+            return "index", f"{schema}.{name}"
+        case Constraint():
+            return "constraint", f"{name} on {schema}.{ident(table.name)}"
+    return "", ""
 
 
 def _driver(statement: str) -> str:

@@ -47,12 +47,14 @@ class Candidate(msgspec.Struct, frozen=True, order=True):
         schema: its schema.
         table: its table; its own name for a table, empty for a schema.
         name: its name.
+        columns: those of an index or a constraint.
     """
 
     kind: str
     schema: str
     table: str
     name: str
+    columns: tuple[str, ...] = ()
 
 
 class Touch(msgspec.Struct, frozen=True, order=True):
@@ -127,11 +129,12 @@ class Stair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """A statement of ``create_all`` that PostgreSQL refuses."""
+    """A statement of ``create_all`` that PostgreSQL refuses; ``about`` is what it would have made: kind and name."""
 
     statement: str
     message: str
     sqlstate: str = ""
+    about: tuple[str, str] = ("", "")
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,11 +145,13 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
         hint: what to do about it.
         sqlstate: the SQLSTATE behind the error, where PostgreSQL refused.
         refusals: statements that were left out.
+        names: the names that the models give to constraints.
         places: where tables (``schema.table``) and columns (``schema.table.column``) are written in the models.
         files: the person's own modules that were imported: the cache depends on them.
         schemas_made: schemas that the models need and nobody makes for them.
         version_table: Alembic's table, and its schema.
         revisions: every revision of the project; ``heads`` are the newest.
+        branches: the labels of each head's branch; empty where it has none.
         filters: whether ``env.py`` has an ``include_object`` or ``include_name``.
         tables: how many tables the models have.
         hidden: the candidates that ``env.py`` keeps out of autogenerate.
@@ -161,6 +166,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
     sqlstate: str = ""
     refusals: tuple[Refusal, ...] = ()
+    names: tuple[str, ...] = ()
     places: dict[str, Location] = {}
     files: tuple[str, ...] = ()
     schemas_made: tuple[str, ...] = ()
@@ -168,6 +174,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     version_schema: str | None = None
     heads: tuple[str, ...] = ()
     revisions: tuple[str, ...] = ()
+    branches: dict[str, str] = {}
     filters: bool = False
     tables: int = 0
     hidden: tuple[Candidate, ...] = ()

@@ -73,24 +73,41 @@ def _part(candidate: Candidate, table: Table | None) -> Any:
     if table is None:
         return None
     things: Any = {"column": table.columns, "index": table.indexes}.get(candidate.kind, table.constraints)
-    return next((each for each in things if each.name == candidate.name), None)
+    named = next((each for each in things if each.name == candidate.name), None)
+    # What the models leave without a name is known by its columns.
+    return named if named is not None or candidate.kind == "column" else _alike(things, candidate)
+
+
+def _alike(things: Any, candidate: Candidate) -> Any:
+    kinds: dict[str, Any] = {"unique_constraint": UniqueConstraint, "foreign_key_constraint": ForeignKeyConstraint}
+    return next(
+        (
+            each
+            for each in things
+            if isinstance(each, kinds.get(candidate.kind, Index))
+            and tuple(getattr(column, "name", "") for column in each.columns) == candidate.columns
+        ),
+        None,
+    )
 
 
 def _made(candidate: Candidate, table: Table) -> Any:
-    column: Column[Any] = Column(candidate.name if candidate.kind == "column" else "column", NullType())
-    table.append_column(column)
+    names = (candidate.name,) if candidate.kind == "column" else candidate.columns or ("column",)
+    columns: list[Column[Any]] = [Column(name, NullType()) for name in names]
+    for column in columns:
+        table.append_column(column)
     match candidate.kind:
         case "index":
-            return Index(candidate.name, column)
+            return Index(candidate.name, *columns)
         case "unique_constraint":
-            constraint = UniqueConstraint(column, name=candidate.name)
+            constraint = UniqueConstraint(*columns, name=candidate.name)
             table.append_constraint(constraint)
             return constraint
         case "foreign_key_constraint":
-            key = ForeignKeyConstraint(["column"], ["other.id"], name=candidate.name)
+            key = ForeignKeyConstraint(names, [f"other.{name}" for name in names], name=candidate.name)
             table.append_constraint(key)
             return key
-    return column
+    return columns[0]
 
 
 def _asked(include: Any, *arguments: Any) -> bool:

@@ -32,6 +32,38 @@ _ADVICE: Final = {
 }
 
 
+_MANY: Final = 5
+"""So many that differ in the same harmless words are said at once."""
+
+
+def findings(drifts: Iterable[Drift]) -> list[Finding]:
+    """Say what drifts; what is written in the same other words in many places is said once."""
+    alike: dict[object, list[Drift]] = {}
+    for drift in drifts:
+        harmless = drift.tier is Tier.EQUIVALENT and len(drift.aspects) == 1
+        key: object = (drift.kind, drift.verdict, drift.schemas, drift.aspects) if harmless else drift
+        alike.setdefault(key, []).append(drift)
+    found: list[Finding] = []
+    for group in alike.values():
+        found += [_together(group)] if len(group) >= _MANY else map(finding, group)
+    return found
+
+
+def _together(drifts: list[Drift]) -> Finding:
+    first, aspect = drifts[0], drifts[0].aspects[0]
+    sides = {"models": aspect.models, "migrations": aspect.migrations, "live": aspect.live}
+    said = ", ".join(f"{sides[side]} in {_SPEAKERS[side]}" for side in first.sides if sides[side] is not None)
+    return Finding(
+        rule=RULES[first.verdict],
+        severity=first.severity,
+        subject=f"{aspect.attribute} of many a {first.kind}: {said}",
+        message=f"{len(drifts)} times the same {aspect.attribute} of a {first.kind} is written in other words that"
+        f" mean the same: {said}. [{first.tier.value}]",
+        evidence=(Evidence("where", ", ".join(drift.name for drift in drifts)),),
+        remedy=_ADVICE[first.verdict],
+    )
+
+
 def finding(drift: Drift) -> Finding:
     """Say one drift."""
     evidence = []
@@ -47,7 +79,7 @@ def finding(drift: Drift) -> Finding:
         message=f"{_sentence(drift)} [{drift.tier.value}]",
         location=drift.location,
         evidence=tuple(evidence),
-        remedy=drift.remedy or _ADVICE[drift.verdict],
+        remedy=_declare(drift) if drift.tier is Tier.UNDECLARED else drift.remedy or _ADVICE[drift.verdict],
         revision=drift.revision,
     )
 
@@ -58,6 +90,11 @@ def _tenants(drift: Drift) -> str:
         return ""
     few = ", ".join(map(ident, drift.schemas[:_FEW]))
     return f" (in {few}" + (f" and {len(drift.schemas) - _FEW:,} more)" if len(drift.schemas) > _FEW else ")")
+
+
+def _declare(drift: Drift) -> str:
+    default = next(aspect.migrations or aspect.live for aspect in drift.aspects)
+    return f"In the model: server_default=sa.text({default!r})\nor a revision that drops it, if nobody counts on it."
 
 
 def _said(text: str | None, aspect: Aspect) -> str:
@@ -74,6 +111,8 @@ def _sentence(drift: Drift) -> str:
     attributes = ", ".join(aspect.attribute for aspect in drift.aspects)
     if "name" in {aspect.attribute for aspect in drift.aspects}:
         return f"{what} is renamed: {_names(drift)}."
+    if drift.tier is Tier.UNDECLARED:
+        return f"{what} has a default that the models do not declare: tables made from them go without."
     if drift.tier is Tier.EQUIVALENT:
         return f"{what} is written in other words that mean the same ({attributes})."
     opening = {
@@ -152,15 +191,18 @@ def unread(catalogs: Mapping[str, int]) -> Iterable[Finding]:
         )
 
 
-def revisions(applied: tuple[str, ...] | None, heads: tuple[str, ...], known: tuple[str, ...]) -> Iterable[Finding]:
+def revisions(
+    applied: tuple[str, ...] | None, heads: tuple[str, ...], known: tuple[str, ...], branches: Mapping[str, str]
+) -> Iterable[Finding]:
     """Say what is odd about the revisions themselves.
 
     Args:
         applied: what the live database is stamped with; None where it has no table for it.
         heads: the newest revisions of the project.
         known: all of them.
+        branches: the label of each head's branch. Heads of branches with labels of their own are meant to be several.
     """
-    if len(heads) > 1:
+    if len({branches.get(head, "") for head in heads}) < len(heads):
         yield Finding(
             rule="several-heads",
             severity=Severity.WARNING,

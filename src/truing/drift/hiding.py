@@ -71,9 +71,16 @@ def _candidates(snapshot: Snapshot) -> Iterator[tuple[tuple[str, str], Candidate
             yield ("column", f"{table.name}.{ident(column.name)}"), Candidate("column", *of, column.name)
         for index in table.indexes:
             title = f"{ident(table.name.schema)}.{ident(index.name)}"
-            yield ("index", title), Candidate("index", *of, index.name)
+            yield ("index", title), Candidate("index", *of, index.name, _known(index.columns))
         for constraint in table.constraints:
             # Alembic does not ask about the other kinds; they go with their table.
             kind = _CONSTRAINTS.get(constraint.kind, "table")
             name = constraint.name if kind != "table" else table.name.name
-            yield ("constraint", f"{ident(constraint.name)} on {table.name}"), Candidate(kind, *of, name)
+            yield (
+                ("constraint", f"{ident(constraint.name)} on {table.name}"),
+                Candidate(kind, *of, name, _known(constraint.columns)),
+            )
+
+
+def _known(columns: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(column for column in columns if column is not None)

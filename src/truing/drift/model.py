@@ -20,6 +20,7 @@ class Tier(StrEnum):
     PERFORMANCE = "performance"
     BEHAVIOUR = "behaviour"
     SECURITY = "security"
+    UNDECLARED = "undeclared"
     NAME = "name"
     EQUIVALENT = "equivalent"
     COSMETIC = "cosmetic"
@@ -41,6 +42,7 @@ _SEVERITY = {
     Tier.PERFORMANCE: Severity.WARNING,
     Tier.BEHAVIOUR: Severity.ERROR,
     Tier.SECURITY: Severity.ERROR,
+    Tier.UNDECLARED: Severity.WARNING,
     Tier.NAME: Severity.INFO,
     Tier.EQUIVALENT: Severity.INFO,
     Tier.COSMETIC: Severity.INFO,

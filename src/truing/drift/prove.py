@@ -52,7 +52,7 @@ def remedies(drifts: Iterable[Drift], sides: Sides, url: str, seen: Seen, judge:
     engine = sqlalchemy.create_engine(sqlalchemy_url(url), poolclass=sqlalchemy.pool.NullPool)
     try:
         if sides.models is not None and sides.head is not None:
-            found |= _to_models(drifts, sides.models, sides.head, engine, seen, judge)
+            found |= _to_models(drifts, sides, engine, seen, judge)
         base = sides.head if sides.applied is None else None
         if sides.live is not None and base is not None:
             found |= _of_live(drifts, base, sides.live, engine, seen, judge)
@@ -61,16 +61,20 @@ def remedies(drifts: Iterable[Drift], sides: Sides, url: str, seen: Seen, judge:
     return found
 
 
-def _to_models(
-    drifts: tuple[Drift, ...], models: Snapshot, head: Snapshot, engine: Any, seen: Seen, judge: Judge
-) -> dict[Identity, str]:
-    texts = _texts((each for each in drifts if each.verdict in _TO_MODELS), head, models)
+def _to_models(drifts: tuple[Drift, ...], sides: Sides, engine: Any, seen: Seen, judge: Judge) -> dict[Identity, str]:
+    if sides.models is None or sides.head is None:
+        return {}
+    texts = _texts((each for each in drifts if each.verdict in _TO_MODELS), sides.head, sides.models)
     if not texts:
         return {}
-    known = _remaining(Sides(models=models, head=head), judge)
+    built = msgspec.structs.replace(sides, applied=None, live=None)
+    known = _remaining(built, judge)
     with engine.connect() as connection, connection.begin() as transaction:
         proved = _proved(
-            connection, texts, known, lambda: _remaining(Sides(models=models, head=seen(_look(connection))), judge)
+            connection,
+            texts,
+            known,
+            lambda: _remaining(msgspec.structs.replace(built, head=seen(_look(connection))), judge),
         )
         transaction.rollback()
     return {each: f"In a new revision:\n{texts[each]}" for each in proved}

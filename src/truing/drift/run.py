@@ -153,7 +153,7 @@ class _Run:
         judge = Judge(self._scratch_connection)
         try:
             compared = compare_sides(sides, judge)
-            hidden, drifts = self._hidden(self._of_tenants(compared.drifts, sides, judge), models)
+            hidden, drifts = self._hidden(self._of_tenants(compared.drifts, sides, judge), models, head)
             drifts = self._blamed(self._placed(drifts, models), sides, head)
             drifts = self._fixed(drifts, sides, head, judge)
         finally:
@@ -265,6 +265,8 @@ class _Run:
         self._built = [each.snapshot for each in (applied, head, models) if each is not None]
         live = self._printed(self._live.snapshot, left) if self._live is not None else None
         sides = Sides(
+            named=frozenset(models.reply.names) if models else None,
+            refused=frozenset(each.about for each in models.reply.refusals) if models else frozenset(),
             models=self._side(models.snapshot, left) if models else None,
             head=self._side(head.snapshot, left, built=True) if head else None,
             applied=self._side(applied.snapshot, left, built=True) if applied else None,
@@ -363,10 +365,13 @@ class _Run:
         database = next(iter(self._databases.values()), None) or self._workshop.prepared(())
         return psycopg.connect(database.libpq_url, autocommit=True)
 
-    def _hidden(self, drifts: tuple[Drift, ...], models: Built | None) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
+    def _hidden(
+        self, drifts: tuple[Drift, ...], models: Built | None, head: Built | None
+    ) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
         if models is None or not models.reply.filters or not drifts:
             return (), drifts
-        snapshots = [models.snapshot, *([self._live.snapshot] if self._live else [])]
+        others = (head.snapshot if head else None, self._live.snapshot if self._live else None)
+        snapshots = [models.snapshot, *(each for each in others if each is not None)]
         return hide(
             drifts,
             snapshots,
@@ -391,14 +396,14 @@ class _Run:
         return tuple(sorted(map(placed, drifts), key=importance))
 
     def _findings(self, drifts: tuple[Drift, ...], models: Built | None, head: Built | None) -> tuple[Finding, ...]:
-        found = [say.finding(drift) for drift in drifts]
+        found = say.findings(drifts)
         if models is not None:
             found += say.refusals(models.reply.refusals)
         if head is not None:
             applied_first = self._builds.get("migrations at live")
             found += say.helped(dict.fromkeys((*(applied_first.helped if applied_first else ()), *head.helped)))
             applied = self._live.revisions if self._live is not None else head.reply.heads
-            found += say.revisions(applied, head.reply.heads, head.reply.revisions)
+            found += say.revisions(applied, head.reply.heads, head.reply.revisions, head.reply.branches)
         made = {each.name for built in (models, head) if built is not None for each in built.snapshot.extensions}
         found += say.stand_ins(sorted(self._workshop.lacking & made), str(self._workshop.version))
         if self._live is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from truing.catalog.diff import Difference
@@ -65,6 +66,15 @@ _KIND: Final = {
 }
 
 
+_KEY: Final = re.compile(r"(PRIMARY KEY|UNIQUE|UNIQUE NULLS NOT DISTINCT) \((.+?)\)(.*)", re.DOTALL)
+
+
+def _columns(definition: str) -> tuple[str, list[str], str] | None:
+    """Take a key apart, its columns in an order of ours."""
+    found = _KEY.fullmatch(definition)
+    return None if found is None else (found[1], sorted(found[2].split(", ")), found[3])
+
+
 def tier(difference: Difference) -> Tier:
     """Say what a difference does, whichever side lacks what the other has."""
     kind, attribute = difference.kind, difference.attribute
@@ -82,4 +92,7 @@ def tier(difference: Difference) -> Tier:
     unique = any(text.startswith(("CREATE UNIQUE INDEX", "UNIQUE")) for text in said)
     if kind == "index" and (unique or attribute in {"unique", "nulls not distinct"}):
         return Tier.WEAKER_INTEGRITY
+    if kind == "constraint" and attribute == "definition" and _columns(said[0]) == _columns(said[1]) is not None:
+        # The same rows are refused, but the index serves other queries.
+        kind = "index"
     return _KIND.get(kind, Tier.BEHAVIOUR)

@@ -33,7 +33,10 @@ def problems(table: Table, snapshot: Snapshot, used: Counter[tuple[str | None, s
         return
     for index in sorted(table.indexes, key=lambda each: str(each.name)):
         name = str(index.name or "an index without a name")
-        if index._ddl_if is not None:  # noqa: SLF001 - there is no public way to ask
+        if _elsewhere(index):
+            continue
+        if not index.expressions:
+            yield name, "it is an index without columns"
             continue
         try:
             str(CreateIndex(index).compile(dialect=dialect))
@@ -44,6 +47,15 @@ def problems(table: Table, snapshot: Snapshot, used: Counter[tuple[str | None, s
             yield name, f"{refused} has no operator class for GIN"
     yield from _twice(table, used)
     yield from _loose_keys(table)
+
+
+def _elsewhere(index: Index) -> bool:
+    """Tell whether ``ddl_if`` may keep an index from PostgreSQL."""
+    condition = index._ddl_if  # noqa: SLF001 - there is no public way to ask
+    if condition is None:
+        return False
+    named = (condition.dialect,) if isinstance(condition.dialect, str) else tuple(condition.dialect or ())
+    return "postgresql" not in named or condition.callable_ is not None
 
 
 def _without_operators(index: Index, snapshot: Snapshot) -> str | None:

@@ -81,8 +81,18 @@ def context_options(project: Project, url: str | None = None) -> dict[str, Any]:
         ProjectError: ``env.py`` fails, or never configures a context.
     """
     seen: list[MigrationContext] = []
-    with project.errors():
-        run_environment(project, lambda context, _: seen.append(context), url)
+    try:
+        with project.errors():
+            run_environment(project, lambda context, _: seen.append(context), url)
+    except ProjectError as refused:
+        # It may have no offline half.
+        try:
+            options = _online_options(project, url)
+        except ProjectError:
+            raise refused from refused.__cause__
+        if not options:
+            raise
+        return options | {"dialect_name": "postgresql"}
     if not seen:
         raise ProjectError(
             f"env.py of {project.name} never calls context.run_migrations()",

@@ -11,7 +11,7 @@ import os
 import tomllib
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -109,9 +109,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
             except (ImportError, AttributeError, RuntimeError, LookupError):
                 # `alembic upgrade` runs env.py before it imports a revision, and there are revisions that count on it:
                 # env.py may have put the application on sys.path, or started it.
-                from truing.revisions.environment import run_environment  # noqa: PLC0415 - it needs this module
-
-                run_environment(self, lambda *_: None)
+                with suppress(ProjectError):
+                    self.context_options()
                 return loaded()
 
     def url(self, environment: Mapping[str, str] = os.environ) -> str:
