@@ -251,9 +251,10 @@ class ValidateConstraint(Change, frozen=True):
 
 
 class DropConstraint(Change, frozen=True):
-    """A constraint goes."""
+    """A constraint goes. ``columns``: of the one that is meant, where another one may have its name by then."""
 
     name: str
+    columns: tuple[str, ...] = ()
 
 
 class CreateIndex(Change, frozen=True):

@@ -25,7 +25,7 @@ from sqlalchemy import create_engine, NullPool
 from truing.rbac import script
 url, direction = sys.argv[1:]
 with create_engine(url, poolclass=NullPool).connect() as connection:
-    script.upgrade(connection) if direction == "up" else script.downgrade(connection, script.LEGACY)
+    script.upgrade(connection, script.CONTRACT) if direction == "up" else script.downgrade(connection, script.LEGACY)
 """
 
 UNTOUCHED = """

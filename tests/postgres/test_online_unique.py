@@ -165,6 +165,13 @@ def test_a_policy_that_cannot_settle_is_refused_in_words(op, sql, items):
         op.add_unique_online(TABLE, "u", ["made", "live"], duplicates="null", schema=SCHEMA)
 
 
+def test_a_column_that_is_not_there_is_named(op, sql, items):
+    with pytest.raises(UnsupportedChangeError, match='column "nothing" does not exist'):
+        op.add_check_online(TABLE, "ck", "nothing > 0", schema=SCHEMA)
+    with pytest.raises(UnsupportedChangeError, match="no column 'nothing'"):
+        op.create_index_online("ix", TABLE, ["nothing"], unique=True, schema=SCHEMA)
+
+
 def test_a_killed_run_goes_on(op, sql, items, monkeypatch):
     class Killed(BaseException):
         pass

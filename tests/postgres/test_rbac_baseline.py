@@ -152,11 +152,13 @@ def test_a_role_that_may_make_no_roles_can_run_it(engine, database):
 def test_the_tree_is_one_branch_with_readable_names():
     directory = ScriptDirectory(str(script.MIGRATIONS))
     assert [each.revision for each in directory.walk_revisions()] == [
+        "rbac_tenant_keys_contract",
+        "rbac_tenant_keys",
         "rbac_contract",
         "rbac_foreign_key_implementation",
         "rbac_legacy_baseline",
     ]
     # alembic_version.version_num holds 32 characters.
     assert all(len(each.revision) <= 32 for each in directory.walk_revisions())
-    assert directory.get_revision("rbac@head").revision == "rbac_contract"
+    assert directory.get_revision("rbac@head").revision == "rbac_tenant_keys_contract"
     assert Path(INI).is_file()

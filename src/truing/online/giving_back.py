@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from truing.catalog.model import Table
+from truing.catalog.model import Constraint, Table
 from truing.changes import DropConstraint, Reference
 from truing.names import QualifiedName
 from truing.online import quarantine
@@ -14,7 +14,9 @@ from truing.online.facts import row_key
 from truing.plan import Plain, Settle, Step
 
 
-def give_back_steps(op_id: str, table: Table, column: str, *, and_values: bool = True) -> list[Step]:
+def give_back_steps(
+    op_id: str, table: Table, column: str, *, and_values: bool = True, parents: tuple[Constraint, ...] = ()
+) -> list[Step]:
     """Return the step that gives back what an operation keeps in the quarantine; see :func:`quarantine.give_back`."""
     key = row_key(table)
     return [
@@ -25,7 +27,7 @@ def give_back_steps(op_id: str, table: Table, column: str, *, and_values: bool =
                 quarantine.pending(op_id, key),
                 key.columns,
                 key.types,
-                mend=quarantine.give_back(op_id, table, key, column, and_values=and_values),
+                mend=quarantine.give_back(op_id, table, key, column, and_values=and_values, parents=parents),
                 limit=1_000_000,
             ),
         )

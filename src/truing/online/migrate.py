@@ -17,6 +17,7 @@ import msgspec
 import psycopg
 
 from truing.catalog.read import read_table
+from truing.changes import AnyChange, DropColumn
 from truing.errors import OnlineError, TruingError, UnsupportedChangeError
 from truing.finding import Location
 from truing.names import QualifiedName, literal
@@ -198,16 +199,26 @@ def verify(
 def _superseded(
     statement: RecordedStatement, revision: RecordedRevision, recorded: tuple[RecordedRevision, ...]
 ) -> bool:
-    """Tell whether a later statement takes back what this one does (an index dropped by the next revision)."""
-    name = getattr(statement.changes[0], "name", None) if statement.changes else None
-    later = recorded[recorded.index(revision) :]
-    return name is not None and any(
-        other is not statement
-        and (other.operation or "").startswith("drop_")
-        and any(getattr(change, "name", None) == name for change in other.changes)
-        for each in later
-        for other in each.statements
-    )
+    """Tell whether a later statement takes back what this one does, or takes its name for something else.
+
+    An index that the next revision drops, a column that does, a key that another one of its name replaces.
+    """
+    change = statement.changes[0] if statement.changes else None
+    name, column = getattr(change, "name", None), getattr(change, "column", None)
+
+    def undoes(other: RecordedStatement, later: AnyChange) -> bool:
+        if change is None or isinstance(later, DropColumn):
+            return isinstance(later, DropColumn) and (later.table, later.column) == (
+                getattr(change, "table", ""),
+                column,
+            )
+        same = name is not None and getattr(later, "name", None) == name
+        again = type(later) is type(change) and later.table == change.table
+        return same and ((other.operation or "").startswith("drop_") or again)
+
+    after = [other for each in recorded[recorded.index(revision) :] for other in each.statements]
+    after = after[after.index(statement) + 1 :]
+    return any(undoes(other, later) for other in after for later in other.changes)
 
 
 def _left(statement: RecordedStatement, connection: psycopg.Connection[Any]) -> Check:

@@ -14,7 +14,7 @@ import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
-from truing.catalog.model import Table
+from truing.catalog.model import Constraint, Table
 from truing.changes import DirtyPolicy, Reference
 from truing.errors import UsageError
 from truing.names import QualifiedName, ident, literal, parse_qualified
@@ -153,7 +153,9 @@ def pending(op_id: str, key: RowKey) -> str:
     return f"SELECT {columns} FROM _truing.quarantine q WHERE q.op_id = {literal(op_id)} AND q.resolved_at IS NULL"
 
 
-def give_back(op_id: str, table: Table, key: RowKey, column: str, *, and_values: bool = True) -> str:
+def give_back(
+    op_id: str, table: Table, key: RowKey, column: str, *, and_values: bool = True, parents: tuple[Constraint, ...] = ()
+) -> str:
     """Return the statement that gives originals back, whole rows and values, for the keys in ``{keys}``.
 
     A value comes back where the row still holds what truing gave it; a row where nobody has taken its place. What
@@ -166,6 +168,8 @@ def give_back(op_id: str, table: Table, key: RowKey, column: str, *, and_values:
         column: the column.
         and_values: False where values are back already and only whole rows are missing: a row that then holds what
             truing gave was given it by the application, away and back.
+        parents: the foreign keys that hold by then. The server does not look at them here, so a row whose parent is
+            gone stays in the quarantine.
     """
     target, name = table.name.sql, ident(column)
     keys = ", ".join(map(ident, key.columns))
@@ -184,7 +188,8 @@ def give_back(op_id: str, table: Table, key: RowKey, column: str, *, and_values:
         f"WITH k({keys}) AS ({{keys}}), w AS MATERIALIZED (SELECT q.* FROM _truing.quarantine q JOIN k ON {matched}"
         f" WHERE q.op_id = {literal(op_id)} AND q.resolved_at IS NULL FOR UPDATE OF q),"
         f" rows AS (INSERT INTO {target} ({names}) OVERRIDING SYSTEM VALUE SELECT {values} FROM w"
-        f" WHERE w.row_data IS NOT NULL ON CONFLICT DO NOTHING RETURNING {key_json(key, target)} AS pk),"
+        f" WHERE w.row_data IS NOT NULL{''.join(_has_parent(each, table) for each in parents)}"
+        f" ON CONFLICT DO NOTHING RETURNING {key_json(key, target)} AS pk),"
         f" vals AS (UPDATE {target} t SET {name} = w.raw::{type_} FROM w WHERE w.row_data IS NULL AND {same}"
         f" AND t.{name}::text IS NOT DISTINCT FROM w.given AND {and_values} RETURNING {key_json(key, 't')} AS pk)"
         " UPDATE _truing.quarantine q SET resolved_at = now(), resolution = CASE WHEN q.pk IN"
@@ -194,6 +199,17 @@ def give_back(op_id: str, table: Table, key: RowKey, column: str, *, and_values:
         f" AND t.{name}::text IS NOT DISTINCT FROM w.raw) THEN 'given back'"
         " ELSE 'not given back: the row has been changed, removed or replaced meanwhile' END FROM w WHERE q.id = w.id"
     )
+
+
+def _has_parent(key: Constraint, table: Table) -> str:
+    """Return the condition that a row that waits (alias ``w``) has its parent (MATCH SIMPLE)."""
+    types = {column.name: column.type for column in table.columns}
+    values = [f"(w.row_data ->> {literal(column)})::{types[column]}" for column in key.columns]
+    none = " OR ".join(f"{value} IS NULL" for value in values)
+    pairs = zip(key.referenced_columns, values, strict=True)
+    same = " AND ".join(f"p.{ident(theirs)} = {value}" for theirs, value in pairs)
+    parent = key.references.sql if key.references is not None else ""
+    return f" AND ({none} OR EXISTS (SELECT FROM {parent} p WHERE {same}))"
 
 
 class Quarantined(msgspec.Struct, frozen=True):

@@ -209,4 +209,6 @@ def _element(table: Table, element: str) -> tuple[str, bool]:
     if len(statements) != 1:
         raise SqlSyntaxError(f"not one element of an index: {element}", line=1, column=1)
     node = unwrap(statements[0].node.index_params[0])
-    return (deparse_expression(node.expr), False) if has(node, "expr") else (str(node.name), True)
+    if has(node, "expr"):
+        return deparse_expression(node.expr), False
+    return require_column(table, str(node.name)).name, True

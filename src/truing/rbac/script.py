@@ -17,6 +17,9 @@ from sqlalchemy import Connection
 LEGACY: Final = "rbac_legacy_baseline"
 """The revision of the database as teams have it."""
 
+CONTRACT: Final = "rbac_contract"
+"""The revision where every reference is a foreign key and every tenant id a UUID; what a tenant is comes after it."""
+
 HEAD: Final = "rbac@head"
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"

@@ -74,6 +74,9 @@ def _printed(change: AddCheck, connection: psycopg.Connection[Any]) -> tuple[str
     """Return the condition as PostgreSQL prints it and the columns that it looks at.
 
     From an empty copy, in a transaction that is rolled back.
+
+    Raises:
+        UnsupportedChangeError: the table cannot have such a condition, for one of its columns is missing, say.
     """
     # Under the table's own name, which the condition may say.
     copy = QualifiedName("pg_temp", change.table.name).sql
@@ -86,6 +89,10 @@ def _printed(change: AddCheck, connection: psycopg.Connection[Any]) -> tuple[str
             " WHERE conrelid = %s::regclass AND contype = 'c' AND conname = 'c'",
             (copy,),
         ).fetchone()
+    except psycopg.ProgrammingError as error:
+        raise UnsupportedChangeError(
+            f"PostgreSQL refuses CHECK ({change.expression}) on {change.table}: {error.diag.message_primary}"
+        ) from error
     finally:
         connection.execute("ROLLBACK")
     return (str(row[0]), tuple(row[1])) if row else ("", ())
@@ -104,7 +111,7 @@ def plan_drop(change: DropConstraint, connection: psycopg.Connection[Any]) -> Pl
         drop = f"ALTER TABLE {table.name.sql} DROP CONSTRAINT {ident(change.name)}"
         steps.append(Step("drop", f"Drop {change.name}", Locked(exclusive, (drop,))))
     if entry is not None and entry.record.get("column"):
-        steps += give_back_steps(undone, table, str(entry.record["column"]))
+        steps += give_back_steps(undone, table, str(entry.record["column"]), parents=table.foreign_keys)
     op_id, title = f"drop check {ident(change.name)} of {table.name.sql}", f"Drop CHECK {change.name} of {table.name}"
     return Plan(op_id, title, table.name, tuple(steps), undoes=undone), {}
 

@@ -27,9 +27,10 @@ from truing.online.run import Planned
 from truing.plan import Concurrent, Locked, Plain, Plan, Settle, Step
 
 
-def identity(table: QualifiedName, name: str) -> str:
-    """Return the operation's identity."""
-    return f"add foreign key {ident(name)} to {table.sql}"
+def identity(table: QualifiedName, name: str, columns: tuple[str, ...] = ()) -> str:
+    """Return the operation's identity: a key of several columns may take the name of one that had one."""
+    several = f" ({idents(columns)})" if len(columns) > 1 else ""
+    return f"add foreign key {ident(name)}{several} to {table.sql}"
 
 
 def plan_add(change: AddForeignKey, connection: psycopg.Connection[Any]) -> Planned | None:
@@ -57,7 +58,7 @@ def plan_add(change: AddForeignKey, connection: psycopg.Connection[Any]) -> Plan
     steps = _steps(change, table, row_key(table), existing=same[0] if same else None)
     dirty = change.dirty or Dirty()
     plan = Plan(
-        identity(table.name, name),
+        identity(table.name, name, change.columns),
         f"Foreign key {name}: {table.name} ({', '.join(change.columns)}) → {parent.name}",
         table.name,
         steps,
@@ -122,12 +123,8 @@ def _is(constraint: Constraint, change: AddForeignKey) -> bool:
 
 def definition(change: AddForeignKey) -> str:
     """Return ``FOREIGN KEY (...) REFERENCES ...`` as SQL."""
-    parts = [
-        (
-            f"FOREIGN KEY ({idents(change.columns)}) REFERENCES {change.references.sql}"
-            f" ({idents(change.referenced_columns)})"
-        )
-    ]
+    referenced = f"{change.references.sql} ({idents(change.referenced_columns)})"
+    parts = [f"FOREIGN KEY ({idents(change.columns)}) REFERENCES {referenced}"]
     parts += ["MATCH FULL"] if change.match_full else []
     parts += [f"ON UPDATE {change.on_update}"] if change.on_update != "NO ACTION" else []
     if change.on_delete != "NO ACTION":
@@ -179,7 +176,7 @@ def _settle(change: AddForeignKey, table: Table, key: RowKey) -> Settle:
         refusal = f"rows of {table.name} refer to rows of {change.references} that are not there"
         return Settle(wrong, key.columns, key.types, refusal=refusal)
     mend = quarantine.mend(
-        identity(table.name, str(change.name)),
+        identity(table.name, str(change.name), change.columns),
         table,
         key,
         column,
@@ -199,7 +196,7 @@ def _make_sentinel(change: AddForeignKey, table: Table) -> list[Step]:
         return []
     reference = Reference(change.references, change.referenced_columns[-1])
     type_ = require_column(table, change.columns[-1]).type
-    op_id = identity(table.name, str(change.name))
+    op_id = identity(table.name, str(change.name), change.columns)
     made = quarantine.make_sentinel(op_id, reference, dirty.sentinel, dirty.parent, type_)
     return [Step("sentinel", f"Make the sentinel row of {change.references}", Plain((made,)))]
 
@@ -227,19 +224,17 @@ def _notes(change: AddForeignKey, table: Table) -> tuple[str, ...]:
     )
     if covered:
         return ()
-    return (
-        (
-            f"no index of {table.name} begins with {idents(change.columns)}: each DELETE in {change.references} will"
-            " read the whole table"
-        ),
-    )
+    missing = f"no index of {table.name} begins with {idents(change.columns)}"
+    return (f"{missing}: each DELETE in {change.references} will read the whole table",)
 
 
 def plan_drop(change: DropConstraint, connection: psycopg.Connection[Any]) -> Planned | None:
     """Plan the way back: drop the foreign key, then give back what adding it had to replace or move away."""
     table = require_table(connection, change.table)
     constraint = table.constraint(change.name)
-    op_id = identity(table.name, change.name)
+    if constraint is not None and change.columns and constraint.columns != change.columns:
+        constraint = None
+    op_id = identity(table.name, change.name, constraint.columns if constraint else change.columns)
     entry = journal.load(connection, op_id) if journal.exists(connection) else None
     if constraint is None and entry is None:
         return None
@@ -250,7 +245,8 @@ def plan_drop(change: DropConstraint, connection: psycopg.Connection[Any]) -> Pl
         drop = f"ALTER TABLE {table.name.sql} DROP CONSTRAINT {ident(change.name)}"
         steps.append(Step("drop", f"Drop the foreign key {change.name}", Locked(locks, (drop,))))
     if entry is not None:
-        steps += give_back_steps(op_id, table, str(entry.record["column"]))
+        others = tuple(key for key in table.foreign_keys if key.name != change.name)
+        steps += give_back_steps(op_id, table, str(entry.record["column"]), parents=others)
         if entry.record["policy"] in {"sentinel", "create-parent"}:
             steps.append(unmake_step(op_id, connection, entry.record["reference"], drops=change))
     plan = Plan(
@@ -348,7 +344,8 @@ def _run_add(operations: Operations, op: AddForeignKeyOnlineOp) -> None:
         initially_deferred=options["initially_deferred"],
         dirty=options["dirty"],
     )
-    carry_out(operations, identity(change.table, str(change.name)), change, lambda c: plan_add(change, c))
+    op_id = identity(change.table, str(change.name), change.columns)
+    carry_out(operations, op_id, change, lambda connection: plan_add(change, connection))
 
 
 def parse_action(text: str | None) -> tuple[Action, tuple[str, ...]]:
@@ -370,12 +367,18 @@ def parse_action(text: str | None) -> tuple[Action, tuple[str, ...]]:
 class DropForeignKeyOnlineOp(MigrateOperation):
     """Drop a foreign key and give back what adding it replaced."""
 
-    def __init__(self, table: str, name: str, schema: str | None) -> None:
-        self.table, self.name, self.schema = table, name, schema
+    def __init__(self, table: str, name: str, columns: list[str] | None, schema: str | None) -> None:
+        self.table, self.name, self.columns, self.schema = table, name, tuple(columns or ()), schema
 
     @classmethod
     def drop_foreign_key_online(
-        cls, operations: Operations, table: str, name: str, *, schema: str | None = None
+        cls,
+        operations: Operations,
+        table: str,
+        name: str,
+        *,
+        columns: list[str] | None = None,
+        schema: str | None = None,
     ) -> None:
         """Drop a foreign key; rows and values that adding it moved or replaced come back.
 
@@ -383,13 +386,14 @@ class DropForeignKeyOnlineOp(MigrateOperation):
             operations: Alembic's.
             table: the referencing table.
             name: the constraint.
+            columns: its columns, where a key of other columns may have the name when this is run again.
             schema: of the table.
         """
-        operations.invoke(cls(table, name, schema))
+        operations.invoke(cls(table, name, columns, schema))
 
 
 @Operations.implementation_for(DropForeignKeyOnlineOp)
 def _run_drop(operations: Operations, op: DropForeignKeyOnlineOp) -> None:
-    change = DropConstraint(qualified(operations, op.table, op.schema), op.name)
+    change = DropConstraint(qualified(operations, op.table, op.schema), op.name, op.columns)
     op_id = f"drop foreign key {ident(op.name)} from {change.table.sql}"
     carry_out(operations, op_id, change, lambda connection: plan_drop(change, connection))

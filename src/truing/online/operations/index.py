@@ -154,7 +154,9 @@ def plan_drop(change: DropIndex, connection: psycopg.Connection[Any]) -> Planned
             f"index {index} belongs to the constraint {backed[0]}; drop the constraint instead"
         )
     steps = [drop_step(index)]
-    steps += give_back_steps(undone, require_table(connection, change.table), column) if column else []
+    if column:
+        table = require_table(connection, change.table)
+        steps += give_back_steps(undone, table, column, parents=table.foreign_keys)
     plan = Plan(f"drop index {index.sql}", f"Drop index {index.name}", change.table, tuple(steps), undoes=undone)
     return plan, {}
 

@@ -140,7 +140,7 @@ def plan_drop(change: DropConstraint, connection: psycopg.Connection[Any]) -> Pl
         drop = f"ALTER TABLE {table.name.sql} DROP CONSTRAINT {ident(change.name)}"
         steps.append(Step("drop", f"Drop {change.name}", Locked(exclusive, (drop,))))
     if entry is not None and entry.record.get("column"):
-        steps += give_back_steps(op_id, table, str(entry.record["column"]))
+        steps += give_back_steps(op_id, table, str(entry.record["column"]), parents=table.foreign_keys)
     plan = Plan(
         f"drop unique {ident(change.name)} of {table.name.sql}",
         f"Drop {change.name} of {table.name}",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from truing.rbac.models.base import NAMING_CONVENTION, Base
 from truing.rbac.models.features import FeatureFlag, SidebarFeature, TenantFeature
-from truing.rbac.models.grants import Permission, Role, RolePermission, UserRole
+from truing.rbac.models.grants import Permission, Role, RoleGrant, RoleInherit, RolePermission, UserRole
 from truing.rbac.models.tenancy import Profile, Tenant, TenantMove
+from truing.rbac.models.trail import RbacAudit, TenantRbacVersion
 
 __all__ = [
     "NAMING_CONVENTION",
@@ -17,11 +18,15 @@ __all__ = [
     "FeatureFlag",
     "Permission",
     "Profile",
+    "RbacAudit",
     "Role",
+    "RoleGrant",
+    "RoleInherit",
     "RolePermission",
     "SidebarFeature",
     "Tenant",
     "TenantFeature",
     "TenantMove",
+    "TenantRbacVersion",
     "UserRole",
 ]
