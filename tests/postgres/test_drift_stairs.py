@@ -204,3 +204,23 @@ def test_other_peoples_tables_do_not_count(climbed):
     one = revision("a", 'op.execute("CREATE TABLE IF NOT EXISTS theirs ()")')
     assert said(traces(climbed(one))) == [("downgrade-leaves-trace", "a", "table public.theirs")]
     assert list(traces(climbed(one, unmanaged=("theirs",)))) == []
+
+
+@pytest.mark.parametrize("says", [True, False], ids=["stamped by itself", "stamped by us"])
+def test_revisions_that_begin_with_a_schema_file(workshop, tmp_path, says):
+    """What the base is at is run neither up nor down."""
+    stamped = (
+        "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY); INSERT INTO alembic_version VALUES ('b')"
+    )
+    start = workshop.prepared(["CREATE TABLE old ()", *(stamped.split("; ") if says else ())])
+    project = make_project(
+        tmp_path,
+        revision("a", 'op.drop_table("nowhere")'),
+        revision("b", 'op.drop_table("nowhere")', down="a"),
+        revision("c", TABLE.format("c"), down="b", downgrade='op.drop_table("c")\nop.drop_table("old")'),
+        table("d", down="c"),
+    )
+    stairs = climb(workshop, project, start=start, stamp=() if says else ("b",))
+    assert [each.revision for each in stairs.stairs] == ["c", "d"]
+    assert said(traces(stairs)) == [("downgrade-leaves-trace", "c", "table public.old")]
+    assert said(stairway(stairs)) == [("second-upgrade-differs", "c", "table public.old")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -124,10 +125,11 @@ def test_a_downgrade_that_leaves_a_trace(example, run, cluster):
     assert databases(cluster) == before
 
 
-def test_below_the_floor_nothing_is_taken_back(example, run):
+@pytest.mark.parametrize("setting", ['truing_downgrade_floor = "0003"', '[tool.truing]\nstart-after = "0003"'])
+def test_below_the_floor_nothing_is_taken_back(example, run, setting):
     folder = example("lasting_trace")
     with (folder / "pyproject.toml").open("a") as file:
-        file.write('truing_downgrade_floor = "0003"\n')
+        file.write(f"{setting}\n")
     assert passed(run("-v", "-k", "stairway or no-trace")) == {"truing::stairway", "truing::no-trace"}
 
 
@@ -307,7 +309,7 @@ def test_with_xdist_each_check_runs_once_and_nothing_stays(example, pytester, mo
     place.mkdir(mode=0o755)
     monkeypatch.setenv("TMPDIR", str(place))
     result = pytester.runpytest_subprocess("--truing", "-v", "-p", "no:cacheprovider", *options, timeout=280)
-    told = [line.split()[-1] for line in result.outlines if line.startswith("[gw")]
+    told = re.findall(r"^\[gw\d\] \[ *\d+%\] \w+ (\S+)", result.stdout.str(), re.MULTILINE)
     assert sorted(told) == sorted(f"truing::{each}" for each in CHECKS)
     result.assert_outcomes(passed=4, failed=2)
     assert "type public.invoice_state is still there" in failure(result, "no-trace")

@@ -1,8 +1,8 @@
 """What does each revision do to a database on its way up, down and up again? For use in a child process.
 
-In: a project and a scratch database, on which nothing has been run. Out: one :class:`~truing.drift.exchange.Stair` for
-each revision, with what differs, as the catalog says it. It ends at the first revision that fails, since nobody knows
-what a database is after that; whoever asked goes on in another one.
+In: a project and a scratch database, which is empty or what the revisions begin with. Out: one
+:class:`~truing.drift.exchange.Stair` for each revision, with what differs, as the catalog says it. It ends at the first
+revision that fails, since nobody knows what a database is after that; whoever asked goes on in another one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 import psycopg
+from alembic import command
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationStep
@@ -64,10 +65,15 @@ class _Climb:
         # From the bottom, each after all that it needs, whatever branch they are on.
         self._order: list[Script] = [*script.walk_revisions()][::-1]
         self._version_table, self._version_schema = "alembic_version", None
+        self._at: tuple[str, ...] = ()
 
     def reply(self) -> Reply:
+        if self._request.stamp:
+            command.stamp(self._config, list(self._request.stamp))
         # Before the first look, so that what env.py itself makes is nobody's trace.
         self._run([])
+        below = {each.revision for each in self._script.iterate_revisions(self._at, "base")} if self._at else set()
+        self._order = [each for each in self._order if each.revision not in below]
         start, floor = (self._position(each) for each in (self._request.start, self._request.floor))
         applied = self._order[:start]
         for each in applied:
@@ -100,7 +106,8 @@ class _Climb:
         found = self._script.get_revision(revision)
         if found is None:
             raise ProjectError(f"there is no revision {revision}", hint="`alembic history` lists them.")
-        return self._order.index(found) + 1
+        # What the database is at from the beginning is run neither way.
+        return self._order.index(found) + 1 if found in self._order else 0
 
     def _stair(self, script: Script, before: Snapshot, *, returns: bool) -> tuple[Stair, Snapshot]:
         """Climb one stair; `returns` says whether it is to be taken back."""
@@ -136,7 +143,8 @@ class _Climb:
     def _run(self, steps: list[Any], destination: str = "") -> None:
         """Run ``env.py`` with these steps instead of the ones that Alembic would choose."""
 
-        def chosen(_heads: object, context: MigrationContext) -> list[Any]:
+        def chosen(heads: tuple[str, ...], context: MigrationContext) -> list[Any]:
+            self._at = tuple(heads)
             self._version_table = context.opts.get("version_table") or "alembic_version"
             self._version_schema = context.opts.get("version_table_schema")
             return steps

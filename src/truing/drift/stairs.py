@@ -22,6 +22,7 @@ from truing.drift.workshop import Workshop
 from truing.errors import RevisionError
 from truing.finding import Evidence, Finding, Location, Severity
 from truing.revisions.project import Project
+from truing.server import ScratchDatabase
 
 BASE: Final = "base"
 
@@ -56,7 +57,15 @@ class Stairs(msgspec.Struct, frozen=True, kw_only=True):
     fall: str = ""
 
 
-def climb(workshop: Workshop, project: Project, *, floor: str = "", unmanaged: tuple[str, ...] = ()) -> Stairs:
+def climb(
+    workshop: Workshop,
+    project: Project,
+    *,
+    floor: str = "",
+    unmanaged: tuple[str, ...] = (),
+    start: ScratchDatabase | None = None,
+    stamp: tuple[str, ...] = (),
+) -> Stairs:
     """Apply every revision of a project, take it back and apply it again; then take all of them back.
 
     After a revision that fails it goes on in another database, above that revision.
@@ -66,6 +75,8 @@ def climb(workshop: Workshop, project: Project, *, floor: str = "", unmanaged: t
         project: the Alembic project.
         floor: the oldest revision that is not to be taken back; empty to go down to the base.
         unmanaged: patterns of other people's tables.
+        start: what the revisions begin with, if not with an empty database; it is copied.
+        stamp: what that database is at, though it does not say so.
 
     Raises:
         ProjectError: the project cannot be used.
@@ -73,9 +84,16 @@ def climb(workshop: Workshop, project: Project, *, floor: str = "", unmanaged: t
     """
     settled: set[str] = set()
     stairs: dict[str, Stair] = {}
-    start = ""
+    request = Request(
+        task="climb",
+        project=msgspec.structs.replace(project, database_url=None),
+        folder=project.root,
+        floor=floor,
+        unmanaged=unmanaged,
+        stamp=stamp,
+    )
     while True:
-        reply = _climbed(workshop, project, start, floor, unmanaged)
+        reply = _climbed(workshop, request, start)
         last = reply.stairs[-1] if reply.stairs else Stair(revision="")
         trouble = reply.error or (last.error if last.failed == "upgrade" else "")
         if trouble and roles_settled(trouble, workshop, settled):
@@ -89,28 +107,18 @@ def climb(workshop: Workshop, project: Project, *, floor: str = "", unmanaged: t
                 revisions=reply.revisions,
                 stairs=tuple(stairs.values()),
                 # What is below a revision that does not come down was never reached.
-                floor=None if start or last.failed else floor or BASE,
+                floor=None if request.start or last.failed else floor or BASE,
                 bottom=reply.bottom,
                 fell=reply.fell,
                 fall=reply.fall,
             )
-        start = last.revision
+        request = msgspec.structs.replace(request, start=last.revision)
 
 
-def _climbed(workshop: Workshop, project: Project, start: str, floor: str, unmanaged: tuple[str, ...]) -> Reply:
-    database = workshop.prepared(())
+def _climbed(workshop: Workshop, request: Request, start: ScratchDatabase | None) -> Reply:
+    database = workshop.prepared((), start)
     try:
-        return ask(
-            Request(
-                task="climb",
-                server=workshop.server(database),
-                project=msgspec.structs.replace(project, database_url=None),
-                folder=project.root,
-                start=start,
-                floor=floor,
-                unmanaged=unmanaged,
-            )
-        )
+        return ask(msgspec.structs.replace(request, server=workshop.server(database)))
     finally:
         workshop.scratch.drop(database)
 

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from truing.config import Config, load_config
+from truing.drift.base import find_base, load
 from truing.drift.builds import Around, build_migrations
 from truing.drift.stairs import Stairs, climb
 from truing.drift.workshop import Workshop
@@ -74,15 +75,23 @@ class Bench:
         with self._once("stairs.json") as known:
             if known.is_file():
                 return msgspec.json.decode(known.read_bytes(), type=Stairs)
-            found = climb(self._workshop, self.project, floor=self._floor, unmanaged=self.config.unmanaged)
+            config = self.config
+            floor = self._floor or config.start_after or ""
+            found = climb(self._workshop, self.project, floor=floor, unmanaged=config.unmanaged, **self._begin())
             known.write_bytes(msgspec.json.encode(found))
             return found
 
     def migrated(self) -> str:
         """Make a database with all migrations, and return its URL."""
         role = self.config.application_role
-        database, _ = build_migrations(self._workshop, self.project, around=Around(roles=(role,) if role else ()))
+        around = Around(roles=(role,) if role else ())
+        database, _ = build_migrations(self._workshop, self.project, around=around, **self._begin())
         return database.url
+
+    def _begin(self) -> dict[str, Any]:
+        """Make what the revisions begin with, if that is no empty database."""
+        base = find_base(self.config.base, self.config.base_revision, self.config.folder)
+        return {} if base is None else {"start": load(base, self._workshop), "stamp": base.revisions}
 
     @property
     def scratch_url(self) -> str:
