@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,6 +14,7 @@ from truing.errors import UsageError
 
 FORMAT: Final = "truing-snapshot"
 VERSION: Final = 1
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +81,8 @@ def decode(data: bytes, name: str) -> Taken:
             f"{name} is a snapshot of version {head.version}; this truing reads up to version {VERSION}.",
             hint="Update truing, or write the file anew with this one: truing snapshot -o FILE",
         )
+    if _NUL.search(data):
+        raise UsageError(f"{name} is a damaged snapshot: it holds a NUL, which PostgreSQL cannot.", hint=_HINT)
     try:
         return msgspec.json.decode(data, type=_File)
     except msgspec.ValidationError as error:
