@@ -41,6 +41,7 @@ _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>[\w+-]*)[^`]*$
 _MARKER = re.compile(r"^\s*<!-- (?P<name>[a-z ]+?)(?:: (?P<value>.+?))? -->\s*$")
 _HEADING = re.compile(r"^#{1,6} (?P<title>.+)$")
 _LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+_CODE = re.compile(r"(`+).*?(?<!`)\1(?!`)")
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -128,7 +129,7 @@ def read_page(path: Path) -> Page:
             raise ValueError(f"{path}:{number}: a marker must stand directly before a block")
         if heading := _HEADING.match(line):
             headings.append(heading["title"])
-        links += [(number, link["target"]) for link in _LINK.finditer(line)]
+        links += [(number, link["target"]) for link in _LINK.finditer(_CODE.sub("", line))]
     return Page(path, tuple(blocks), tuple(headings), tuple(links), "\n".join(prose) + "\n")
 
 
