@@ -105,14 +105,16 @@ def look(
 
     everything, models, migrations = sides.unnamed, sides.models, sides.migrations
     project = _project(invocation, required=migrations or everything or not (models or invocation.config.metadata))
+    run_migrations = migrations or everything or (models is None)
+    config = invocation.config
     options = Options(
         models=models is not None or everything or (not migrations),
-        migrations=migrations or everything or (models is None),
+        migrations=run_migrations,
         metadata=(models,) if models else invocation.config.metadata,
         folder=str(Path.cwd() if models else invocation.config.folder),
         unmanaged=invocation.config.unmanaged,
         scratch_url=scratch_url,
-        base=find_base(invocation.config.base, invocation.config.base_revision, invocation.config.folder),
+        base=find_base(config.base, config.base_revision, config.folder) if run_migrations else None,
         tenant_schemas=invocation.config.tenant_schemas,
         tenant_model_schema=invocation.config.tenant_model_schema,
         cache=cache,
