@@ -17,6 +17,19 @@ CLEAN = {
             children: Mapped[list["Node"]] = relationship(back_populates="parent")
             parent: Mapped[Optional["Node"]] = relationship(back_populates="children", remote_side="Node.id")
         """,
+    "composite foreign key, of which one column is unique": """
+        class User(Base):
+            __tablename__ = "users"
+            __table_args__ = (UniqueConstraint("id", "domain_id"),)
+            id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+            domain_id: Mapped[uuid.UUID]
+        class LocalUser(Base):
+            __tablename__ = "local_users"
+            __table_args__ = (ForeignKeyConstraint(["user_id", "domain_id"], ["users.id", "users.domain_id"]),)
+            id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+            user_id: Mapped[uuid.UUID] = mapped_column(unique=True)
+            domain_id: Mapped[uuid.UUID]
+        """,
     "self-referential with backref": f"""
         class Node(Base):
             __tablename__ = "nodes"

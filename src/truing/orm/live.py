@@ -56,14 +56,16 @@ def has_default(types: Types, column: Column) -> bool:
 def covering_index(table: Table, columns: Collection[str]) -> Index | None:
     """Find an index that finds the rows with given values in all these columns.
 
-    A partial index serves where its predicate only leaves out NULLs, which equality never finds.
+    A partial index serves where its predicate only leaves out NULLs, which equality never finds, and a unique one over
+    some of the columns finds a single row already.
     """
     wanted = set(columns)
     harmless = {f"({ident(name)} IS NOT NULL)" for name in wanted}
     for index in table.indexes:
         leading = index.columns[: len(wanted)]
         usable = index.valid and (not index.predicate or index.predicate in harmless)
-        if usable and index.method in ("btree", "hash") and set(leading) == wanted:
+        single = index.unique and not index.predicate and set(index.columns) <= wanted
+        if usable and index.method in ("btree", "hash") and (set(leading) == wanted or single):
             return index
     return None
 

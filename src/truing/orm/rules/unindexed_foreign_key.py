@@ -65,13 +65,15 @@ def unindexed_foreign_key(subject: LiveForeignKey, _context: Context) -> Iterato
     key, table = subject.key, subject.table
     if table.kind == "foreign-table" or not key.enforced or covering_index(table, key.columns):
         return
-    partly = len(key.columns) > 1 and partly_covering_index(table, key.columns) is not None
+    partly = partly_covering_index(table, key.columns) if len(key.columns) > 1 else None
     used = key.on_delete in ("CASCADE", "SET NULL", "SET DEFAULT") or any(
         r.is_one_to_many for r in subject.relationships
     )
+    missing = "has no index" if partly is None else f"has no index of its own, only {partly.name} over a part"
+    rows = "all" if partly is None else "a part"
     yield Problem(
-        f"{subject.written} has no index: each DELETE of a row of {subject.target} scans all of {table.name.sql}"
+        f"{subject.written} {missing}: each DELETE of a row of {subject.target} scans {rows} of {table.name.sql}"
         f" (ON DELETE {key.on_delete}).",
         remedy=f"CREATE INDEX CONCURRENTLY ON {table.name.sql} ({idents(key.columns)});",
-        severity=None if used and not partly else Severity.INFO,
+        severity=None if used and partly is None else Severity.INFO,
     )
