@@ -43,7 +43,7 @@ OWNED = 'cascade="all, delete-orphan"'
         ("", None, NULLABLE, ("nullified-database-cascade", Severity.WARNING)),
         ("passive_deletes=True", None, "uuid.UUID", ("nullified-database-cascade", Severity.ERROR)),
         ('passive_deletes="all"', None, "uuid.UUID", None),
-        (OWNED, None, "uuid.UUID", ("loaded-database-cascade", Severity.WARNING)),
+        (OWNED, None, "uuid.UUID", ("loaded-database-cascade", Severity.INFO)),
         (OWNED + ", passive_deletes=True", None, "uuid.UUID", None),
         (OWNED + ", passive_deletes=True", NOTHING, "uuid.UUID", ("passive-deletes-without-cascade", Severity.ERROR)),
         ("passive_deletes=True", NOTHING, NULLABLE, ("passive-deletes-without-cascade", Severity.ERROR)),

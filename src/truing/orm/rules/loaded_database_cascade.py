@@ -12,7 +12,7 @@ from truing.orm.subjects import (
 from truing.rule import Problem, rule
 
 
-@rule("TR304", "loaded-database-cascade", on=MappedRelationship, severity=Severity.WARNING, since="0.1")
+@rule("TR304", "loaded-database-cascade", on=MappedRelationship, severity=Severity.INFO, since="0.1")
 def loaded_database_cascade(subject: MappedRelationship, context: Context) -> Iterator[Problem]:
     """Find ORM cascades that do by hand what the database does by itself.
 
