@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from tests.fix_server import Database
-from tests.rbac_world import World
+from tests.fix_server import Database, Servers
+from tests.rbac_world import World, prepare
+from truing.server import Cluster
 
 if TYPE_CHECKING:
     from truing.rbac.legacy import Inventory
@@ -33,9 +34,40 @@ def legacy(engine: Engine) -> Inventory:
         return build_legacy(connection, tenants=20, profiles=1_000, seed=7, dirty_fraction=0.1)
 
 
+class Prepared:
+    """Databases with the RBAC tables and program, one for each server, to copy from: making one takes seconds."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._made: dict[Cluster, str] = {}
+
+    def on(self, cluster: Cluster) -> str:
+        if cluster not in self._made:
+            scratch = self._servers.scratch(cluster).create()
+            engine = create_engine(scratch.url)
+            prepare(engine)
+            engine.dispose()
+            self._made[cluster] = scratch.name
+        return self._made[cluster]
+
+
+@pytest.fixture(scope="session")
+def prepared(servers: Servers) -> Prepared:
+    """Templates of RBAC databases."""
+    return Prepared(servers)
+
+
 @pytest.fixture
-def world(engine: Engine) -> Iterator[World]:
-    """An RBAC database with its program, in the schema public."""
+def rbac_database(make_database: Callable[..., Database], prepared: Prepared, cluster: Cluster) -> Database:
+    """A database of the test's own with the RBAC tables and program, in the schema public."""
+    return make_database(template=prepared.on(cluster))
+
+
+@pytest.fixture
+def world(rbac_database: Database) -> Iterator[World]:
+    """A connection to that database, and short words to put things into it."""
+    engine = create_engine(rbac_database.url)
     world = World(engine)
     yield world
     world.close()
+    engine.dispose()

@@ -19,9 +19,9 @@ from truing.rbac.policies.read import read_policy
 
 
 @pytest.fixture
-def call(world, database, capsys, monkeypatch):
+def call(world, rbac_database, capsys, monkeypatch):
     """Run a command; gives its exit code and what it printed."""
-    monkeypatch.setenv("TRUING_DATABASE_URL", database.url)
+    monkeypatch.setenv("TRUING_DATABASE_URL", rbac_database.url)
     monkeypatch.setenv("COLUMNS", "100")
 
     def call(*arguments):
@@ -126,7 +126,7 @@ def test_an_import_shows_what_it_does_and_does_no_more(world, call, acme, tmp_pa
     assert "5 changes would be made." not in dry
     assert "4 changes would be made." in dry
     assert "3 that the file does not name are left" in dry
-    assert world.one("SELECT name FROM tenants") == "Acme Ltd"
+    assert world.one("SELECT name FROM tenants WHERE slug = 'acme'") == "Acme Ltd"
     assert "4 changes made." in call("import", str(file))[1]
     assert "3 changes made." in call("import", str(file), "--prune")[1]
     assert call("export")[1] == (
@@ -179,7 +179,7 @@ BREAK = {
     "inheritance-stays-in-the-tenant": "UPDATE role_grants SET grantable_role_id = -1",
     "no-role-inherits-from-itself": "INSERT INTO role_inherits SELECT tenant_id, parent_id, role_id FROM role_inherits",
     "shown-roles-exist": "UPDATE profiles SET role = 'GOD_MODE'",
-    "no-nil-tenant-is-active": "ALTER TABLE tenants DROP CONSTRAINT ck_tenants_not_nil; INSERT INTO tenants (id, name, slug) VALUES ('00000000-0000-0000-0000-000000000000', 'n', 'n')",
+    "no-nil-tenant-is-active": "ALTER TABLE tenants DROP CONSTRAINT ck_tenants_not_nil; UPDATE tenants SET is_active = true",
     "every-tenant-has-a-version": "DELETE FROM tenant_rbac_versions",
     "sidebar-items-can-be-reached": "INSERT INTO sidebar_features (feature_id, sidebar_name, url_path, requires_permission) VALUES (gen_random_uuid(), 'x', '/x', 'typo')",
     "bits-are-distinct": "ALTER TABLE permissions DROP CONSTRAINT uq_permissions_bit_no; UPDATE permissions SET bit_no = 1",
@@ -197,8 +197,8 @@ def secured(world, call, acme):
               " LOOP EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY; ALTER TABLE %I FORCE ROW LEVEL SECURITY', t, t); END LOOP; END $$")  # fmt: skip
 
 
-def test_the_program_is_installed_again_and_shown(world, call, acme, database):
-    role = database.role()
+def test_the_program_is_installed_again_and_shown(world, call, acme, rbac_database):
+    role = rbac_database.role()
     program.uninstall(world.connection)
     world.connection.commit()
     code, said = call("install", "--application", role)
@@ -208,7 +208,7 @@ def test_the_program_is_installed_again_and_shown(world, call, acme, database):
     program.uninstall(world.connection)
     world.connection.commit()
     shown = call("install", "--show")[1]
-    database.execute(shown)
+    rbac_database.execute(shown)
     assert world.wrong() == []
     assert call("install", "--schema", "nowhere")[0] == 2
 
@@ -220,7 +220,7 @@ def test_a_database_that_is_right_is_verified(call, secured):
 
 
 @pytest.mark.parametrize("name", BREAK)
-def test_every_invariant_can_be_broken_and_is_then_found(world, call, secured, name, database, tmp_path):
+def test_every_invariant_can_be_broken_and_is_then_found(world, call, secured, name, rbac_database, tmp_path):
     world.run(f"SET session_replication_role = replica; {BREAK[name]}; SET session_replication_role = DEFAULT")
     code, said = call("verify", "--output-format", "json")
     (table,) = json.loads(said)["tables"]
@@ -230,7 +230,7 @@ def test_every_invariant_can_be_broken_and_is_then_found(world, call, secured, n
     if psql is None:
         pytest.skip("there is no psql")
     call("verify", "--sql", "-o", str(tmp_path / "verify.sql"))
-    command = [psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", str(tmp_path / "verify.sql"), database.dsn]
+    command = [psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", str(tmp_path / "verify.sql"), rbac_database.dsn]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert lines[0] == f"1..{len(BREAK)}"
     assert [line for line in lines if line.startswith("not ok") and f"- {name} #" in line]

@@ -64,7 +64,7 @@ class Async:
 
 
 @pytest.fixture(params=["connection", "session", "async connection", "async session", "asyncpg"])
-def ask(request, world, database):
+def ask(request, world, rbac_database):
     kind = request.param
     if "async" not in kind:
         given = world.engine.connect() if kind == "connection" else Session(world.engine)
@@ -72,7 +72,7 @@ def ask(request, world, database):
         yield asking
         asking.close()
         return
-    url = database.url.replace("+psycopg", "+asyncpg") if kind == "asyncpg" else database.url
+    url = rbac_database.url.replace("+psycopg", "+asyncpg") if kind == "asyncpg" else rbac_database.url
     if kind == "asyncpg" and "+asyncpg" not in url:
         url = url.replace("postgresql://", "postgresql+asyncpg://")
     with asyncio.Runner() as runner:
@@ -174,11 +174,11 @@ class TestTenant:
     """Row security is on, and the role that asks sees one tenant at a time."""
 
     @pytest.fixture(autouse=True)
-    def _rows(self, world, database):
+    def _rows(self, world, rbac_database):
         self.acme, self.other = world.tenant("acme"), world.tenant("other")
         for each in (self.acme, self.other):
             world.profile(each)
-        role = database.role()
+        role = rbac_database.role()
         program.install(world.connection, application=role)
         world.connection.commit()
         world.run(
@@ -186,7 +186,7 @@ class TestTenant:
             " CREATE POLICY isolation ON profiles USING (tenant_id = rbac.current_tenant());"
             f" GRANT SELECT, INSERT ON profiles TO {role}"
         )
-        self.url = database.url_as(role)
+        self.url = rbac_database.url_as(role)
         # One connection, which every checkout gets: what one leaves behind, the next one finds.
         self.engine = create_engine(self.url, pool_size=1, max_overflow=0)
         yield

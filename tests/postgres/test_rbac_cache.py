@@ -269,10 +269,10 @@ def test_it_keeps_no_more_than_its_size(world, acme, make):
         assert sum(len(each.masks) for each in cache._tenants.values()) <= 5
 
 
-def test_the_watcher_takes_no_connection_from_the_pool_and_ends(world, acme, database):
+def test_the_watcher_takes_no_connection_from_the_pool_and_ends(world, acme, rbac_database):
     profile = world.profile(acme, world.role(acme, "r", "doc.read"))
     world.connection.close()
-    engine = create_engine(database.url, pool_size=1, max_overflow=0, pool_timeout=2)
+    engine = create_engine(rbac_database.url, pool_size=1, max_overflow=0, pool_timeout=2)
     with Cache(engine, staleness=60) as cache:
         listening(cache, acme, profile, "doc.read")
         with engine.connect() as connection:

@@ -19,8 +19,8 @@ SECRET = "a secret of more than thirty-two bytes, for tests"
 
 
 @pytest.fixture
-def client(world, database, monkeypatch):
-    monkeypatch.setenv("DATABASE_URL", database.url)
+def client(world, rbac_database, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", rbac_database.url)
     monkeypatch.setenv("JWT_SECRET", SECRET)
     spec = importlib.util.spec_from_file_location("rbac_api", ROOT / "examples" / "rbac_api" / "app.py")
     module = importlib.util.module_from_spec(spec)

@@ -64,8 +64,8 @@ def disagreements(connection, batch, cache):
 
 
 @pytest.mark.timeout(7200)
-def test_all_agree(world, database):
-    connection = database.connect()
+def test_all_agree(world, rbac_database):
+    connection = rbac_database.connect()
     allowed = questions = 0
     for number in range(max(1, POLICIES // AT_ONCE)):
         batch = Maker(connection, SEED * 1_000_003 + number).make(AT_ONCE)
@@ -82,8 +82,8 @@ def test_all_agree(world, database):
     assert 0.1 < allowed / questions < 0.9
 
 
-def test_the_comparison_notices(world, database):
-    connection = database.connect()
+def test_the_comparison_notices(world, rbac_database):
+    connection = rbac_database.connect()
     for seed in range(20):
         batch = Maker(connection, seed).make(5)
         connection.execute("UPDATE role_permissions SET effect = CASE effect WHEN 'deny' THEN 'allow' ELSE 'deny' END")

@@ -12,7 +12,10 @@ from sqlalchemy import Connection, text
 from truing.errors import UsageError
 from truing.rbac.policies.document import Policy, Role, Tenant
 
-_TENANTS = "SELECT id, slug, name, is_active FROM tenants ORDER BY slug"
+# Without the sentinel, which stands for rows that have no tenant.
+_TENANTS = """
+SELECT id, slug, name, is_active FROM tenants WHERE id <> '00000000-0000-0000-0000-000000000000' ORDER BY slug
+"""
 _ROLES = "SELECT tenant_id, id, name, description FROM roles ORDER BY name"
 _EDGES = """
 SELECT rp.tenant_id, rp.role_id, rp.effect AS kind, p.name AS other

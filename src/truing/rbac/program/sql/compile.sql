@@ -181,13 +181,15 @@ END
 $body$;
 
 -- name: rebuild_masks
--- Compile every role of a tenant (of all tenants, without one); returns how many were wrong.
+-- Compile every role of a tenant (of all tenants, without one); returns how many were wrong. Whoever keeps answers asks
+-- again, and a tenant that was there before the program begins to count.
 CREATE OR REPLACE FUNCTION :"program".rebuild_masks(p_tenant uuid DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, :"schema", pg_temp AS $body$
 DECLARE
   tenants uuid[];
   every integer[];
 BEGIN
+  PERFORM :"program".bump_tenants(CASE WHEN p_tenant IS NOT NULL THEN ARRAY[p_tenant] END);
   SELECT array_agg(r.tenant_id), array_agg(r.id) INTO tenants, every
   FROM roles r WHERE p_tenant IS NULL OR r.tenant_id = p_tenant;
   RETURN :"program".compile_roles(tenants, every);
