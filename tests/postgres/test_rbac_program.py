@@ -177,33 +177,41 @@ def test_what_was_changed_behind_the_triggers_is_found_and_mended(world, acme):
     assert world.one("SELECT rbac.rebuild_masks()") == 0
 
 
-@pytest.mark.parametrize("second", ["grant", "permission"])
-def test_two_writers_of_one_role_both_count(world, acme, rbac_database, second):
+GRANT = "INSERT INTO role_permissions (tenant_id, role_id, permission_id) SELECT %s, %s, id FROM permissions WHERE name = %s"
+ADD = "INSERT INTO permissions (name) VALUES (%s)"
+
+
+@pytest.mark.parametrize(
+    ("own", "first", "second", "expected"),
+    [
+        ("x", (GRANT, "a"), (GRANT, "b"), {"a", "b", "x"}),
+        ("doc.*", (GRANT, "a"), (ADD, "doc.b"), {"a", "doc.*", "doc.b"}),
+        ("x", (GRANT, "page.*"), (ADD, "page.b"), {"page.*", "page.b", "x"}),
+        ("x", (ADD, "page.b"), (GRANT, "page.*"), {"page.*", "page.b", "x"}),
+    ],
+    ids=["two grants", "a grant and a permission", "a wildcard and a permission", "a permission and a wildcard"],
+)
+def test_two_writers_both_count(world, acme, rbac_database, own, first, second, expected):
     """Each compiles while it cannot see the other's change; the later must wait, and see it then."""
-    role = world.role(acme, "r", "doc.*" if second == "permission" else "x")
+    role = world.role(acme, "r", own)
     profile = world.profile(acme, role)
-    world.permission("a", "b")
-    statement = "INSERT INTO role_permissions (tenant_id, role_id, permission_id) SELECT %s, %s, id FROM permissions WHERE name = %s"
-    first = rbac_database.connect(autocommit=False)
-    first.execute(statement, (acme, role, "a"))
+    world.permission("a", "b", "page.*")
 
-    def later() -> None:
-        other = rbac_database.connect()
-        if second == "grant":
-            other.execute(statement, (acme, role, "b"))
-        else:
-            other.execute("INSERT INTO permissions (name) VALUES ('doc.b')")
+    def write(connection, statement, name):
+        connection.execute(statement, (acme, role, name) if statement is GRANT else (name,))
 
-    thread = threading.Thread(target=later)
+    earlier = rbac_database.connect(autocommit=False)
+    write(earlier, *first)
+    thread = threading.Thread(target=lambda: write(rbac_database.connect(), *second))
     thread.start()
-    until = time.monotonic() + 30
     watch = rbac_database.connect()
-    while not watch.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone()[0]:
-        assert time.monotonic() < until
-    first.commit()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    until = time.monotonic() + 15
+    while thread.is_alive() and time.monotonic() < until and not watch.execute(waiting).fetchone()[0]:
+        time.sleep(0.01)
+    earlier.commit()
     thread.join()
-    assert world.can(acme, profile, "a")
-    assert world.can(acme, profile, "b" if second == "grant" else "doc.b")
+    assert {name for (name,) in world.run("SELECT * FROM rbac.permissions_of(:t, :p)", t=acme, p=profile)} == expected
     assert world.wrong() == []
 
 
