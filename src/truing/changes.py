@@ -281,6 +281,43 @@ class DropIndex(Change, frozen=True):
     concurrently: bool = False
 
 
+class RowPolicy(msgspec.Struct, frozen=True):
+    """A row-level security policy, as ``CREATE POLICY`` has it.
+
+    Attributes:
+        name: its name.
+        roles: to whom; empty for everybody.
+        using: which rows they see and may change, as SQL.
+        check: which rows they may write, as SQL; None for ``using``.
+        command: what it is for.
+    """
+
+    name: str
+    roles: tuple[str, ...] = ()
+    using: str = "true"
+    check: str | None = None
+    command: Literal["ALL", "SELECT", "INSERT", "UPDATE", "DELETE"] = "ALL"
+
+
+class EnableRowSecurity(Change, frozen=True):
+    """Row-level security is switched on with its policies, and with one that shows everything for the transition."""
+
+    policies: tuple[RowPolicy, ...]
+
+
+class FinishRowSecurity(Change, frozen=True):
+    """The policies alone decide from here on; ``force``: for the table's owner as well."""
+
+    force: bool = True
+
+
+class DisableRowSecurity(Change, frozen=True):
+    """Policies go. ``keep``: row-level security stays on, for the table had it before, with policies of its own."""
+
+    policies: tuple[str, ...]
+    keep: bool = False
+
+
 class OtherStatement(Change, frozen=True):
     """A statement that no other change stands for. ``table`` is the first relation it names, or empty."""
 
@@ -309,5 +346,8 @@ AnyChange: TypeAlias = (
     | DropConstraint
     | CreateIndex
     | DropIndex
+    | EnableRowSecurity
+    | FinishRowSecurity
+    | DisableRowSecurity
     | OtherStatement
 )

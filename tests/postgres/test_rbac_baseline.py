@@ -152,6 +152,8 @@ def test_a_role_that_may_make_no_roles_can_run_it(engine, database):
 def test_the_tree_is_one_branch_with_readable_names():
     directory = ScriptDirectory(str(script.MIGRATIONS))
     assert [each.revision for each in directory.walk_revisions()] == [
+        "rbac_row_security_forced",
+        "rbac_row_security",
         "rbac_tenant_keys_contract",
         "rbac_tenant_keys",
         "rbac_contract",
@@ -160,5 +162,5 @@ def test_the_tree_is_one_branch_with_readable_names():
     ]
     # alembic_version.version_num holds 32 characters.
     assert all(len(each.revision) <= 32 for each in directory.walk_revisions())
-    assert directory.get_revision("rbac@head").revision == "rbac_tenant_keys_contract"
+    assert directory.get_revision("rbac@head").revision == "rbac_row_security_forced"
     assert Path(INI).is_file()

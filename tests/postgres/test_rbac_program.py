@@ -392,7 +392,8 @@ def test_the_application_may_ask_and_nothing_else(world, acme, rbac_database):
     profile = world.profile(acme, world.role(acme, "r", "a"))
     program.install(world.connection, application=role)
     world.connection.commit()
-    world.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+    # Row security shows it the tenants of the application.
+    world.run(f"GRANT app_user TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
     with psycopg.connect(rbac_database.url_as(role).replace("+psycopg", "")) as asking:
         asking.execute("SELECT set_config('app.tenant_id', %s, true)", (str(acme),))
         assert asking.execute("SELECT rbac.can(%s, %s, 'a')", (acme, profile)).fetchone() == (True,)

@@ -24,6 +24,11 @@ from truing.online.operations.convert_ops import (
 from truing.online.operations.foreign_key import AddForeignKeyOnlineOp, DropForeignKeyOnlineOp
 from truing.online.operations.index import CreateIndexOnlineOp, DropIndexOnlineOp
 from truing.online.operations.not_null import DropNotNullOnlineOp, SetNotNullOnlineOp
+from truing.online.operations.row_security import (
+    DisableRowSecurityOnlineOp,
+    EnableRowSecurityOnlineOp,
+    FinishRowSecurityOnlineOp,
+)
 from truing.online.operations.statements import ExecuteOnlineOp
 from truing.online.operations.unique import AddPrimaryKeyOnlineOp, AddUniqueOnlineOp, DropUniqueOnlineOp
 
@@ -48,14 +53,17 @@ add_unique_online = _function(AddUniqueOnlineOp.add_unique_online)
 contract_column_online = _function(ContractColumnOnlineOp.contract_column_online)
 convert_column_online = _function(ConvertColumnOnlineOp.convert_column_online)
 create_index_online = _function(CreateIndexOnlineOp.create_index_online)
+disable_row_security_online = _function(DisableRowSecurityOnlineOp.disable_row_security_online)
 drop_check_online = _function(DropCheckOnlineOp.drop_check_online)
 drop_column_online = _function(DropColumnOnlineOp.drop_column_online)
 drop_foreign_key_online = _function(DropForeignKeyOnlineOp.drop_foreign_key_online)
 drop_index_online = _function(DropIndexOnlineOp.drop_index_online)
 drop_not_null_online = _function(DropNotNullOnlineOp.drop_not_null_online)
 drop_unique_online = _function(DropUniqueOnlineOp.drop_unique_online)
+enable_row_security_online = _function(EnableRowSecurityOnlineOp.enable_row_security_online)
 execute_online = _function(ExecuteOnlineOp.execute_online)
 finish_column_online = _function(FinishColumnOnlineOp.finish_column_online)
+finish_row_security_online = _function(FinishRowSecurityOnlineOp.finish_row_security_online)
 restore_column_online = _function(RestoreColumnOnlineOp.restore_column_online)
 revert_column_online = _function(RevertColumnOnlineOp.revert_column_online)
 set_not_null_online = _function(SetNotNullOnlineOp.set_not_null_online)

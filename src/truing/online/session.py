@@ -123,8 +123,20 @@ def may_replicate(connection: psycopg.Connection[Any]) -> bool:
     return True
 
 
+_SHOWN_ALL: Final = """
+SELECT COALESCE(bool_or(p.polpermissive AND p.polcmd = '*' AND pg_get_expr(p.polqual, p.polrelid) = 'true'
+    AND COALESCE(pg_get_expr(p.polwithcheck, p.polrelid), 'true') = 'true'), false)
+  AND NOT bool_or(NOT p.polpermissive)
+FROM pg_policy p WHERE p.polrelid = %s::regclass
+  AND EXISTS (SELECT FROM unnest(p.polroles) r WHERE r = 0 OR pg_has_role(r, 'USAGE'))
+"""
+# Permissive policies are joined by OR, so one that is true shows every row, unless a restrictive one hides some.
+
+
 def require_visible(connection: psycopg.Connection[Any], table_sql: str) -> None:
     """Refuse a table whose row level security hides rows from this role: a backfill would pass over them.
+
+    A role that a policy shows every row of the table may go on, with that policy.
 
     Raises:
         OnlineError: the role is subject to the table's policies.
@@ -132,7 +144,12 @@ def require_visible(connection: psycopg.Connection[Any], table_sql: str) -> None
     row = connection.execute("SELECT row_security_active(%s::regclass), current_user", (table_sql,)).fetchone()
     # row_security_active() is false while row_security is off only for roles that bypass the policies.
     if row and row[0]:
+        shown = connection.execute(_SHOWN_ALL, (table_sql,)).fetchone()
+        if shown and shown[0]:
+            connection.execute("SET row_security = on")
+            return
         raise OnlineError(
             f"row level security applies to role {row[1]} on {table_sql}, so it cannot see every row",
-            hint="Run as the table's owner without FORCE ROW LEVEL SECURITY, or as a role with BYPASSRLS.",
+            hint="Run as the table's owner without FORCE ROW LEVEL SECURITY, as a role with BYPASSRLS, or as a member"
+            " of one that a policy FOR ALL USING (true) WITH CHECK (true) shows everything.",
         )

@@ -16,15 +16,28 @@ from truing.changes import (
     AnyChange,
     ContractColumnType,
     CreateIndex,
+    DisableRowSecurity,
     DropColumn,
     DropConstraint,
     DropIndex,
     DropNotNull,
+    EnableRowSecurity,
+    FinishRowSecurity,
     RestoreColumnType,
     RevertColumnType,
     SetNotNull,
 )
-from truing.online.operations import check, column, convert, convert_back, foreign_key, index, not_null, unique
+from truing.online.operations import (
+    check,
+    column,
+    convert,
+    convert_back,
+    foreign_key,
+    index,
+    not_null,
+    row_security,
+    unique,
+)
 from truing.online.run import Planned
 
 Planner = Callable[[Any, psycopg.Connection[Any]], Planned | None]
@@ -42,10 +55,13 @@ _BY_CHANGE: dict[type, Planner] = {
     AlterColumnType: convert.plan_convert,
     ContractColumnType: convert_back.plan_contract,
     CreateIndex: index.plan_create,
+    DisableRowSecurity: row_security.plan_disable,
     DropColumn: column.plan_drop,
     DropConstraint: foreign_key.plan_drop,
     DropIndex: index.plan_drop,
     DropNotNull: not_null.plan_drop,
+    EnableRowSecurity: row_security.plan_enable,
+    FinishRowSecurity: row_security.plan_finish,
     RestoreColumnType: convert_back.plan_restore,
     RevertColumnType: convert_back.plan_revert,
     SetNotNull: not_null.plan_set,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
+    FetchedValue,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
@@ -133,7 +134,8 @@ class UserRole(Base):
     role_id: Mapped[int]
     tenant_id: Mapped[UUID] = mapped_column(to_tenant("fk_user_roles_tenant"))
     created_at: Mapped[Timestamp]
-    granted_by: Mapped[UUID | None]
+    # Who acts, where the writer says nothing: a trigger writes it.
+    granted_by: Mapped[UUID | None] = mapped_column(server_default=FetchedValue(), server_onupdate=FetchedValue())
     valid_from: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
     updated_at: Mapped[Timestamp]

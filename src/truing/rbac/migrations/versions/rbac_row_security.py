@@ -1,0 +1,129 @@
+"""Roles, the functions that answer, and policies on every table of a tenant; nobody notices yet.
+
+Until the next revision a policy named ``truing_transition`` shows everybody every row of the tables that had no row
+security, so that each release, job and report can be given its role and its setting first.
+
+Revision ID: rbac_row_security
+Revises: rbac_tenant_keys_contract
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alembic import op
+
+from truing.names import QualifiedName, ident
+from truing.rbac import place, program
+from truing.rbac.roles import Roles, make, named
+
+revision = "rbac_row_security"
+down_revision = "rbac_tenant_keys_contract"
+branch_labels = None
+depends_on = None
+
+# table -> which of its rows are a tenant's.
+OF_TENANT = {
+    "profiles": "tenant_id = {tenant}",
+    "roles": "tenant_id = {tenant}",
+    "role_permissions": "tenant_id = {tenant}",
+    "role_inherits": "tenant_id = {tenant}",
+    "role_grants": "tenant_id = {tenant}",
+    "user_roles": "tenant_id = {tenant}",
+    "tenant_features": "tenant_id = {tenant}",
+    "tenant_rbac_versions": "tenant_id = {tenant}",
+    "rbac_audit": "tenant_id = {tenant}",
+    "tenants": "id = {tenant}",
+    "sidebar_features": "tenant_id = {tenant} OR is_global",
+}
+# These had policies before, which go on deciding until the next revision.
+HAD_POLICIES = frozenset({"profiles", "sidebar_features"})
+EVERYBODYS = ("permissions", "feature_flags")
+# Written by the program alone.
+TRAIL = frozenset({"tenant_rbac_versions", "rbac_audit"})
+
+PROGRAM_GOES = """
+    DO $$ BEGIN
+      DROP FUNCTION IF EXISTS {schema}.current_tenant();
+      DROP SCHEMA IF EXISTS {schema};
+    EXCEPTION WHEN dependent_objects_still_exist THEN
+      NULL;
+    END $$
+"""
+
+
+def policies(table: str, roles: Roles) -> list[dict[str, Any]]:
+    """Return the policies of a table."""
+    tenant = QualifiedName(program.PROGRAM, "current_tenant").sql + "()"
+    of_tenant = OF_TENANT[table].format(tenant=tenant)
+    isolation: dict[str, Any] = {
+        "name": "tenant_isolation",
+        "roles": [roles.application],
+        "using": of_tenant,
+        "command": "SELECT",
+    }
+    everything = {"using": "true", "check": "true"}
+    return [
+        isolation,
+        {"name": "rbac_admin_all", "roles": [roles.administrator], **everything},
+        {"name": "rbac_migration_all", "roles": [roles.migration], **everything},
+    ]
+
+
+def upgrade() -> None:
+    """Make roles, functions and policies, and say who may read and write."""
+    roles = named()
+    schema = place.schema()
+    op.execute_online("tenants", make(roles), lock="ACCESS SHARE")
+    statements = program.statements(schema=schema, application=roles.application, administrator=roles.administrator)
+    functions = statements[: -len(program.TRIGGERS)]
+    op.execute_online("tenants", functions, lock="ACCESS SHARE")
+    for table in dict.fromkeys(trigger.table for trigger in program.TRIGGERS):
+        made = [t.create(schema=schema, program=program.PROGRAM) for t in program.TRIGGERS if t.table == table]
+        op.execute_online(table, made, lock="SHARE ROW EXCLUSIVE")
+    op.execute_online("roles", [f"SELECT {ident(program.PROGRAM)}.rebuild_masks()"], lock="ROW EXCLUSIVE")
+    for table in (*OF_TENANT, *EVERYBODYS):
+        write = "SELECT" if table in TRAIL else "SELECT, INSERT, UPDATE, DELETE"
+        op.execute_online(
+            table,
+            [
+                f"GRANT SELECT ON {table} TO {ident(roles.application)}",
+                f"GRANT {write} ON {table} TO {ident(roles.administrator)}",
+            ],
+            lock="ACCESS SHARE",
+        )
+    names = f"{ident(roles.application)}, {ident(roles.administrator)}"
+    op.execute_online(
+        "roles",
+        [
+            f"GRANT USAGE ON SCHEMA {ident(schema)} TO {names}",
+            f"GRANT USAGE ON SEQUENCE roles_id_seq TO {ident(roles.administrator)}",
+        ],
+        lock="ACCESS SHARE",
+    )
+    for table in OF_TENANT:
+        op.enable_row_security_online(table, policies(table, roles))
+
+
+def downgrade() -> None:
+    """Take policies and functions away. The roles stay: other databases may use them."""
+    roles = named()
+    schema = place.schema()
+    for table in reversed(OF_TENANT):
+        gone = [str(policy["name"]) for policy in policies(table, roles)]
+        op.disable_row_security_online(table, gone, keep=table in HAD_POLICIES)
+    op.execute_online(
+        "roles", [f"REVOKE ALL ON SEQUENCE roles_id_seq FROM {ident(roles.administrator)}"], lock="ACCESS SHARE"
+    )
+    for table in (*OF_TENANT, *EVERYBODYS):
+        op.execute_online(table, [f"REVOKE ALL ON {table} FROM {ident(roles.administrator)}"], lock="ACCESS SHARE")
+    for table in (*TRAIL, "role_inherits", "role_grants"):
+        op.execute_online(table, [f"REVOKE ALL ON {table} FROM {ident(roles.application)}"], lock="ACCESS SHARE")
+    for table in dict.fromkeys(trigger.table for trigger in program.TRIGGERS):
+        gone = [trigger.drop(schema=schema) for trigger in program.TRIGGERS if trigger.table == table]
+        op.execute_online(table, gone)
+    functions = program.drop_statements(schema=schema)[len(program.TRIGGERS) :]
+    op.execute_online("tenants", [*functions, PROGRAM_GOES.format(schema=ident(program.PROGRAM))], lock="ACCESS SHARE")
+    op.execute_online(
+        "roles", [f"REVOKE USAGE ON SCHEMA {ident(schema)} FROM {ident(roles.administrator)}"], lock="ACCESS SHARE"
+    )

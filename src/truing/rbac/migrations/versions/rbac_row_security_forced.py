@@ -1,0 +1,93 @@
+"""The policies decide, for the owner of the tables too; the application reads and nothing else.
+
+Before it, see that every program has one of the roles and sets the tenant: it stops at a role that would be shut out.
+
+Revision ID: rbac_row_security_forced
+Revises: rbac_row_security
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+from truing.names import ident
+from truing.rbac.roles import give_writes_back, named, refuse_shut_out, take_writes
+
+revision = "rbac_row_security_forced"
+down_revision = "rbac_row_security"
+branch_labels = None
+depends_on = None
+
+TABLES = (
+    "profiles",
+    "roles",
+    "role_permissions",
+    "role_inherits",
+    "role_grants",
+    "user_roles",
+    "tenant_features",
+    "tenant_rbac_versions",
+    "rbac_audit",
+    "tenants",
+    "sidebar_features",
+)
+# What the legacy database had: for everybody, and for writing too.
+LEGACY = {
+    "profiles": (
+        "tenant_id::text = current_setting('app.tenant_id', true)",
+        "tenant_id::text = current_setting('app.tenant_id', true)",
+    ),
+    "sidebar_features": (
+        "is_global OR tenant_id::text = current_setting('app.tenant_id', true)",
+        "tenant_id::text = current_setting('app.tenant_id', true)",
+    ),
+}
+VIEWS = ("active_profiles", "tenant_profile_counts")
+
+
+def upgrade() -> None:
+    """End the transition."""
+    roles = named()
+    op.execute_online("tenants", [refuse_shut_out(TABLES, roles)], lock="ACCESS SHARE")
+    application = ident(roles.application)
+    for view in VIEWS:
+        op.execute_online(
+            "profiles",
+            [
+                f"ALTER VIEW IF EXISTS {view} SET (security_invoker = true)",
+                _if_there(view, f"GRANT SELECT ON {view} TO {application}"),
+            ],
+            lock="ACCESS SHARE",
+        )
+    for table in TABLES:
+        op.execute_online(table, take_writes(table, roles), lock="ACCESS SHARE")
+        op.finish_row_security_online(table, force=True)
+    for table in LEGACY:
+        op.execute_online(table, [f"DROP POLICY IF EXISTS {table}_tenant_isolation ON {table}"])
+
+
+def downgrade() -> None:
+    """Begin the transition again."""
+    for table, (using, check) in LEGACY.items():
+        name = f"{table}_tenant_isolation"
+        op.execute_online(
+            table,
+            [
+                f"DROP POLICY IF EXISTS {name} ON {table}",
+                f"CREATE POLICY {name} ON {table} USING ({using}) WITH CHECK ({check})",
+            ],
+        )
+    for table in reversed(TABLES):
+        transition = f"CREATE POLICY truing_transition ON {table} USING (true) WITH CHECK (true)"
+        again = [] if table in LEGACY else [f"DROP POLICY IF EXISTS truing_transition ON {table}", transition]
+        op.execute_online(table, [f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY", *again])
+        op.execute_online(table, [give_writes_back(table)], lock="ACCESS SHARE")
+    for view in VIEWS:
+        undo = [f"ALTER VIEW IF EXISTS {view} RESET (security_invoker)"]
+        if view == "active_profiles":
+            undo.append(_if_there(view, f"REVOKE SELECT ON {view} FROM {ident(named().application)}"))
+        op.execute_online("profiles", undo, lock="ACCESS SHARE")
+
+
+def _if_there(view: str, statement: str) -> str:
+    return f"DO $$ BEGIN IF to_regclass('{view}') IS NOT NULL THEN {statement}; END IF; END $$"
