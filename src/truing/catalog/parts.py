@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from functools import cache
+from typing import Any, Literal, TypeAlias, get_args, get_origin
 
 import msgspec
 
@@ -18,6 +19,17 @@ PUBLIC = "public"
 
 class CatalogValue(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="object"):
     """Base of everything that a snapshot is made of; the tag lets unions of them travel as JSON."""
+
+
+@cache
+def part_fields(kind: type[CatalogValue]) -> tuple[str, ...]:
+    """Name the fields of a kind of value that hold further values: few of many, so who looks at all asks this first."""
+    return tuple(each.name for each in msgspec.structs.fields(kind) if _holds_values(each.type))
+
+
+def _holds_values(field: Any) -> bool:
+    item = get_args(field)[0] if get_origin(field) is tuple else None
+    return isinstance(item, type) and issubclass(item, CatalogValue)
 
 
 class Grant(CatalogValue, frozen=True):

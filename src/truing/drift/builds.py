@@ -14,6 +14,7 @@ import msgspec
 from truing.catalog.model import Snapshot
 from truing.catalog.read import read_snapshot
 from truing.drift.exchange import Reply, Request, ask
+from truing.drift.roles import roles_of
 from truing.drift.stubs import KNOWN, WHERE
 from truing.drift.workshop import Workshop
 from truing.errors import ProjectError, RevisionError
@@ -73,22 +74,6 @@ def around(snapshot: Snapshot, search_path: tuple[str, ...] = ()) -> Around:
         roles=tuple(sorted(roles_of(snapshot))),
         search_path=search_path,
     )
-
-
-def roles_of(snapshot: Snapshot) -> set[str]:
-    """Name every role that owns something in a snapshot, has a privilege or is named by a policy."""
-    found: set[str] = set()
-    stack: list[object] = [msgspec.to_builtins(snapshot)]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, dict):
-            found |= {str(value[key]) for key in ("owner", "grantee", "grantor") if value.get(key)}
-            if value.get("object") == "Policy":
-                found |= set(value["roles"])
-            stack.extend(value.values())
-        elif isinstance(value, list | tuple):
-            stack.extend(value)
-    return {role for role in found if role != "public" and not role.startswith("pg_")}
 
 
 def build_migrations(

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import sha256
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Final
 
@@ -98,9 +97,16 @@ class Cache:
 
 def key(*parts: object) -> str:
     """Name an entry by what was asked for, and by everything that is installed."""
-    installed = sorted({f"{each.name}=={each.version}" for each in distributions()})
-    whole = [_FORMAT, truing.__version__, sys.version, installed, *(msgspec.to_builtins(part) for part in parts)]
-    return _hash(msgspec.json.encode(whole))
+    return _hash(msgspec.json.encode([_FORMAT, truing.__version__, sys.version, _installed(), *parts]))
+
+
+def _installed() -> list[str]:
+    """Name everything that is installed, with its version, which is in the name of its folder: none is opened."""
+    found: set[str] = set()
+    for folder in sys.path:
+        with suppress(OSError), os.scandir(folder or ".") as entries:
+            found |= {each.name for each in entries if each.name.endswith((".dist-info", ".egg-info"))}
+    return sorted(found)
 
 
 def _project_files(project: Project | None) -> Iterable[Path]:

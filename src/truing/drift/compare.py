@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -18,7 +18,6 @@ from truing.catalog.model import Snapshot
 from truing.drift.model import Aspect, Drift, Tier, Verdict
 from truing.drift.scope import folded, left_to_migrations, said_by_models
 from truing.drift.tiers import tier
-from truing.names import ident
 
 Key = tuple[str, str, str]
 Texts = tuple[str | None, str | None]
@@ -101,10 +100,11 @@ def _pairs(sides: Sides) -> tuple[dict[str, dict[Key, Difference]], Mapping[str,
     left: defaultdict[str, dict[str, None]] = defaultdict(dict)
     models, head, live = sides.models, sides.head, sides.live
     applied = sides.applied if sides.applied is not None else head
+    said = said_by_models(models) if models is not None else (frozenset[str](), frozenset[str]())
     if models is not None and head is not None:
-        pairs["models"] = _of_models(models, head, sides, left)
+        pairs["models"] = _of_models(models, head, said, sides, left)
     if models is not None and live is not None and sides.applied is None:
-        pairs["models-live"] = _of_models(models, live, sides, left if head is None else defaultdict(dict))
+        pairs["models-live"] = _of_models(models, live, said, sides, left if head is None else defaultdict(dict))
     if applied is not None and live is not None:
         pairs["live"] = _keyed(_without_versions(folded(compare(applied, live))))
     if sides.applied is not None and head is not None:
@@ -113,9 +113,13 @@ def _pairs(sides: Sides) -> tuple[dict[str, dict[Key, Difference]], Mapping[str,
 
 
 def _of_models(
-    models: Snapshot, other: Snapshot, sides: Sides, left: defaultdict[str, dict[str, None]]
+    models: Snapshot,
+    other: Snapshot,
+    said: tuple[frozenset[str], frozenset[str]],
+    sides: Sides,
+    left: defaultdict[str, dict[str, None]],
 ) -> dict[Key, Difference]:
-    kinds, attributes = said_by_models(models)
+    kinds, attributes = said
     partitions = frozenset(str(table.name) for table in other.tables if table.partition_bound is not None)
     rest = []
     for each in compare(models, other, ignore=_UNSPOKEN):
@@ -209,36 +213,3 @@ def _texts(
     present = (sides.models, sides.head, sides.live)
     said = [text if side is not None else None for text, side in zip((models, head, live), present, strict=True)]
     return said[0], said[1], said[2]
-
-
-def spoken_as(snapshot: Snapshot, role: str, other: str) -> Snapshot:
-    """Put another role in a role's place: whoever runs the migrations owns what they make.
-
-    Args:
-        snapshot: of a scratch database, where the scratch server's superuser ran them.
-        role: that superuser.
-        other: who runs them on the live database.
-    """
-    if role == other:
-        return snapshot
-
-    def renamed(value: Any, *, role_here: bool = False) -> Any:
-        if isinstance(value, dict):
-            policy = value.get("object") == "Policy"
-            return {
-                key: renamed(each, role_here=key in {"owner", "grantee", "grantor"} or (policy and key == "roles"))
-                for key, each in value.items()
-            }
-        if isinstance(value, list | tuple):
-            return [renamed(each, role_here=role_here) for each in value]
-        return other if role_here and value == role else value
-
-    changed = msgspec.convert(renamed(msgspec.to_builtins(snapshot)), Snapshot)
-    mine, theirs = f"of {ident(role)} ", f"of {ident(other)} "
-    others = (
-        msgspec.structs.replace(each, name=each.name.replace(mine, theirs, 1))
-        if each.kind == "default privileges"
-        else each
-        for each in changed.others
-    )
-    return msgspec.structs.replace(changed, others=tuple(sorted(others, key=lambda each: (each.kind, each.name))))

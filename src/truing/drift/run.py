@@ -20,13 +20,13 @@ from truing.drift.base import Base, load
 from truing.drift.blame import owners, with_revisions
 from truing.drift.builds import Around, Built, around, build_migrations, build_models, default_schema, models_need
 from truing.drift.cache import Cache
-from truing.drift.compare import Sides, compare_sides, importance, spoken_as
+from truing.drift.compare import Sides, compare_sides, importance
 from truing.drift.equivalent import Judge
 from truing.drift.exchange import Reply
 from truing.drift.hiding import hide
 from truing.drift.model import Drift, LeftOut
 from truing.drift.printer import Texts, alike, reprinted
-from truing.drift.prove import remedies, with_remedies
+from truing.drift.roles import spoken_as
 from truing.drift.scope import managed, version_tables
 from truing.drift.snapshots import Taken
 from truing.drift.tenants import Group, grouped, of_groups, summary
@@ -332,6 +332,8 @@ class _Run:
         """Add the fixes that were tried; what was tried before on the same states is known from the cache."""
         if not drifts or head is None or not self._options.fixes:
             return drifts
+        from truing.drift.prove import remedies, with_remedies  # noqa: PLC0415 - it loads Alembic, for drift only
+
         entry = caching.key("fixes", sides, [each.identity for each in drifts])
         found = self._cache.text(entry) if self._cache is not None else None
         if found is None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any, Final
 
 import msgspec
 
 from truing.catalog.diff import Difference
 from truing.catalog.model import CatalogValue, Snapshot, Table
+from truing.catalog.parts import part_fields
 from truing.catalog.read import OWN_SCHEMA
 from truing.drift.model import LeftOut
 from truing.names import QualifiedName
@@ -101,19 +103,21 @@ def said_by_models(models: Snapshot) -> tuple[frozenset[str], frozenset[str]]:
         word = getattr(value, "kind", "") if type(value).__name__ == "DatabaseObject" else _word(value)
         if not (word == "sequence" and getattr(value, "owned_by", None) is not None):
             kinds.add(word)
-        for field in value.__struct_fields__:
-            name = field.replace("_", " ")
-            if name in _MIGRATIONS_OWN and getattr(value, field) not in _silence(value, field):
-                attributes.add(name)
+        for field, silence in _silences(type(value)):
+            if getattr(value, field) not in silence:
+                attributes.add(field.replace("_", " "))
     return frozenset(kinds - _NEVER_MODELS), frozenset(attributes)
 
 
-def _silence(value: CatalogValue, field: str) -> tuple[Any, ...]:
-    if field == "storage":
-        # The type's own storage is no choice of anybody's, and which one that is only the server knows.
-        return ("plain", "main", "extended", "external")
-    default = next(each.default for each in msgspec.structs.fields(value) if each.name == field)
-    return (default, (), None, False)
+@cache
+def _silences(kind: type[CatalogValue]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    """List the migrations' own attributes of a kind of object, with the values that say nothing."""
+    found: dict[str, tuple[Any, ...]] = {
+        each.name: (each.default, (), None, False) for each in msgspec.structs.fields(kind)
+    }
+    # The type's own storage is no choice of anybody's, and which one that is only the server knows.
+    found |= {"storage": ("plain", "main", "extended", "external")} if "storage" in found else {}
+    return tuple((name, silence) for name, silence in found.items() if name.replace("_", " ") in _MIGRATIONS_OWN)
 
 
 def _word(value: CatalogValue) -> str:
@@ -122,10 +126,9 @@ def _word(value: CatalogValue) -> str:
 
 
 def _values(value: CatalogValue) -> Iterator[CatalogValue]:
-    for field in value.__struct_fields__:
-        inner = getattr(value, field)
-        for item in inner if isinstance(inner, tuple) else ():
-            if isinstance(item, CatalogValue) and type(item).__name__ != "Grant":
+    for field in part_fields(type(value)):
+        if field != "grants":
+            for item in getattr(value, field):
                 yield item
                 yield from _values(item)
 

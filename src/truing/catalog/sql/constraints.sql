@@ -18,7 +18,8 @@ SELECT
     ) AS columns,
     CASE WHEN con.contype = 'c' THEN pg_get_expr(con.conbin, con.conrelid) END AS expression,
     con.convalidated AS validated,
-    coalesce((to_jsonb(con) ->> 'conenforced')::boolean, true) AS enforced,
+    CASE WHEN con.contype IN ('c', 'f') THEN coalesce((to_jsonb(con) ->> 'conenforced')::boolean, true) ELSE true END
+        AS enforced,
     con.condeferrable AS deferrable,
     con.condeferred AS initially_deferred,
     -- connoinherit is true for keys as well, where nobody can choose it.
@@ -41,7 +42,9 @@ SELECT
     END AS on_update,
     (
         SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]')
-        FROM jsonb_array_elements_text(nullif(to_jsonb(con) -> 'confdelsetcols', 'null')) AS k (number)
+        FROM jsonb_array_elements_text(
+            CASE WHEN con.contype = 'f' THEN nullif(to_jsonb(con) -> 'confdelsetcols', 'null') END
+        ) AS k (number)
         JOIN pg_attribute AS a ON a.attrelid = con.conrelid AND a.attnum = k.number::smallint
     ) AS on_delete_columns,
     con.confmatchtype = 'f' AS match_full,

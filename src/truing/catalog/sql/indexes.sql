@@ -21,7 +21,8 @@ SELECT
     ) AS include,
     am.amname AS method,
     i.indisunique AS "unique",
-    coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) AS nulls_not_distinct,
+    -- Only a unique index can have it, and a whole row as JSON costs as much as all the rest.
+    i.indisunique AND coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) AS nulls_not_distinct,
     i.indisprimary AS "primary",
     i.indisvalid AS valid,
     i.indisready AS ready,
