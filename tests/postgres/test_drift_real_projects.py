@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.project import make_project
-from truing.drift.model import Tier
-from truing.drift.run import Options, Outcome, run
+from truing.drift.model import Outcome, Tier
+from truing.drift.run import Options, run
 from truing.finding import Severity
 from truing.revisions.project import discover
 

@@ -12,7 +12,7 @@ from truing.cli.options import Invocation, judging
 
 if TYPE_CHECKING:
     from truing.cli.part import Part
-    from truing.drift.run import Outcome
+    from truing.drift.model import Outcome
     from truing.drift.snapshots import Taken
     from truing.revisions.project import Project
 

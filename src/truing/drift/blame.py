@@ -1,4 +1,4 @@
-"""Which revision is this drift about? Drifts and what each revision touched go in, drifts with a revision come out.
+"""Which revision is this drift about, and which line? Drifts and what is known go in, drifts with both come out.
 
 For an object that the migrations build, it is the last revision that made or altered it; for one that they do not
 build, the one that dropped it, or none.
@@ -13,7 +13,9 @@ import msgspec
 
 from truing.catalog.diff import objects
 from truing.catalog.model import Snapshot
+from truing.drift.compare import importance
 from truing.drift.model import Drift
+from truing.finding import Location
 from truing.names import QualifiedName, ident
 
 Identity = tuple[str, str]
@@ -54,3 +56,16 @@ def _identities(drift: Drift) -> Iterator[Identity]:
             short = ident(said)
             yield drift.kind, f"{short}{on}{table}" if on else f"{drift.name.rpartition('.')[0]}.{short}"
     yield drift.identity
+
+
+def with_places(drifts: Iterable[Drift], places: Mapping[str, Location]) -> tuple[Drift, ...]:
+    """Say where the models speak of each object: in its own line, else at its table; the worst first."""
+
+    def placed(drift: Drift) -> Drift:
+        table = drift.name.rpartition(" on ")[2]
+        location = places.get(drift.name) or places.get(table)
+        if location is None and drift.kind == "column":
+            location = places.get(drift.name.rpartition(".")[0])
+        return drift if location is None else msgspec.structs.replace(drift, location=location)
+
+    return tuple(sorted(map(placed, drifts), key=importance))

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from truing.finding import Location, Severity
+from truing.finding import Finding, Location, Severity
 
 
 class Tier(StrEnum):
@@ -130,3 +130,21 @@ class LeftOut(msgspec.Struct, frozen=True, order=True):
 
     reason: str
     name: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a comparison.
+
+    Attributes:
+        drifts: where the sides disagree, the worst first; hidden ones apart.
+        hidden: where they disagree too, but ``env.py`` keeps it out.
+        findings: all there is to say, drift included.
+        left_out: what was not compared: reason -> names.
+        facts: what was compared, and where.
+    """
+
+    drifts: tuple[Drift, ...]
+    hidden: tuple[Drift, ...]
+    findings: tuple[Finding, ...]
+    left_out: dict[str, list[str]]
+    facts: dict[str, str | int | float]

@@ -17,14 +17,14 @@ from truing.catalog.model import Snapshot
 from truing.drift import cache as caching
 from truing.drift import findings as say
 from truing.drift.base import Base, load
-from truing.drift.blame import owners, with_revisions
+from truing.drift.blame import owners, with_places, with_revisions
 from truing.drift.builds import Around, Built, around, build_migrations, build_models, default_schema, models_need
 from truing.drift.cache import Cache
-from truing.drift.compare import Sides, compare_sides, importance
+from truing.drift.compare import Sides, compare_sides
 from truing.drift.equivalent import Judge
 from truing.drift.exchange import Reply
 from truing.drift.hiding import hide
-from truing.drift.model import Drift, LeftOut
+from truing.drift.model import Drift, LeftOut, Outcome
 from truing.drift.printer import Texts, alike, reprinted
 from truing.drift.roles import spoken_as
 from truing.drift.scope import managed, version_tables
@@ -69,24 +69,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     tenant_model_schema: str | None = None
     cache: bool = True
     fixes: bool = True
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a comparison.
-
-    Attributes:
-        drifts: where the sides disagree, the worst first; hidden ones apart.
-        hidden: where they disagree too, but ``env.py`` keeps it out.
-        findings: all there is to say, drift included.
-        left_out: what was not compared: reason -> names.
-        facts: what was compared, and where.
-    """
-
-    drifts: tuple[Drift, ...]
-    hidden: tuple[Drift, ...]
-    findings: tuple[Finding, ...]
-    left_out: dict[str, list[str]]
-    facts: dict[str, str | int | float]
 
 
 def run(project: Project | None, options: Options, live: Taken | None = None) -> Outcome:
@@ -154,7 +136,7 @@ class _Run:
         try:
             compared = compare_sides(sides, judge)
             hidden, drifts = self._hidden(self._of_tenants(compared.drifts, sides, judge), models, head)
-            drifts = self._blamed(self._placed(drifts, models), sides, head)
+            drifts = self._blamed(with_places(drifts, models.reply.places if models else {}), sides, head)
             drifts = self._fixed(drifts, sides, head, judge)
         finally:
             judge.close()
@@ -384,18 +366,6 @@ class _Run:
         )
 
     # -- saying
-
-    def _placed(self, drifts: tuple[Drift, ...], models: Built | None) -> tuple[Drift, ...]:
-        places = models.reply.places if models is not None else {}
-
-        def placed(drift: Drift) -> Drift:
-            table = drift.name.rpartition(" on ")[2]
-            location = places.get(drift.name) or places.get(table)
-            if location is None and drift.kind == "column":
-                location = places.get(drift.name.rpartition(".")[0])
-            return drift if location is None else msgspec.structs.replace(drift, location=location)
-
-        return tuple(sorted(map(placed, drifts), key=importance))
 
     def _findings(self, drifts: tuple[Drift, ...], models: Built | None, head: Built | None) -> tuple[Finding, ...]:
         found = say.findings(drifts)
