@@ -110,6 +110,14 @@ def derived(op_id: str, suffix: str) -> str:
     return prefix + raw[: room - 7].decode(errors="ignore") + "_" + digest
 
 
+_DERIVED = re.compile(r"__truing_[0-9a-f]{8}_")
+
+
+def is_derived(name: str) -> bool:
+    """Tell whether a name is one that :func:`derived` makes: what truing keeps beside a table, for the way back."""
+    return _DERIVED.match(name) is not None
+
+
 class QualifiedName(msgspec.Struct, frozen=True, order=True):
     """A name in a schema.
 

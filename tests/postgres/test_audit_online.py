@@ -219,3 +219,31 @@ def test_duplicates_become_what_is_said_of_them(database, tmp_path, line, left):
     assert database.execute("SELECT reason, count(*) FROM _truing.quarantine GROUP BY 1") == [
         ("duplicate", found.count - found.groups)
     ]
+
+
+@pytest.mark.parametrize("type_", ["smallint", "integer", "bigint"])
+def test_whole_numbers_of_every_size_are_read_as_postgresql_itself_does(database, tmp_path, type_):
+    top = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}[type_]
+    numbers = [
+        "0",
+        "-0",
+        "+7",
+        " 12 ",
+        "007",
+        "0" * 40 + "5",
+        str(top - 1),
+        str(top),
+        str(-top),
+        str(-top - 1),
+        "9" * 30,
+    ]
+    values = [*numbers, "1.0", "1e3", "0x1f", "", "--1", "١"]
+    database.execute("CREATE TABLE n (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text)")
+    for value in values:
+        database.execute("INSERT INTO n (v) VALUES (%s)", [value])
+    audited = Audited(database, tmp_path, r1=f'op.convert_column_online("n", "v", "{type_}", dirty="null")')
+    predicted = counts(audited.audit())
+    audited.upgrade()
+    kept = dict(database.execute("SELECT reason, count(*) FROM _truing.quarantine GROUP BY 1"))
+    assert kept["malformed"] == predicted["malformed"] >= 7
+    assert kept["empty"] == predicted["empty"] == 1

@@ -89,6 +89,25 @@ def test_what_it_writes_runs_online_ends_at_the_models_and_is_written_once(ini, 
     ]
 
 
+def test_what_truing_keeps_for_the_way_back_is_never_dropped_also_without_include_object(ini, database, capsys):
+    """The old column holds the originals; dropping it would lose them and break every write."""
+    env = ini.parent / "migrations" / "env.py"
+    env.write_text(env.read_text().replace("include_object=__import__('truing').include_object,", ""))
+    run(["upgrade"])
+    database.execute(
+        "INSERT INTO profiles VALUES (1, ' 6F1C0C5E-3D7C-4F6E-9D1F-0F4F3C1B2A10 '); CREATE INDEX ix_old ON profiles (tenant_id)"
+    )
+    database.execute("INSERT INTO tenants VALUES ('6f1c0c5e-3d7c-4f6e-9d1f-0f4f3c1b2a10')")
+    run(["revision", "-m", "profiles refer to their tenant", "--rev-id", "two"])
+    assert run(["upgrade"]) == 0
+    kept = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'profiles'::regclass AND attname LIKE '\\_\\_truing%' AND NOT attisdropped"
+    assert database.execute(kept) == [(1,)]
+    code, said = answer(capsys, "revision", "-m", "again")
+    assert (code, said["facts"]) == (0, {}), said
+    assert run(["downgrade", "start"]) == 0
+    assert database.execute("SELECT tenant_id FROM profiles") == [(" 6F1C0C5E-3D7C-4F6E-9D1F-0F4F3C1B2A10 ",)]
+
+
 def test_an_empty_one_needs_no_database(ini, capsys):
     ini.write_text(ini.read_text().replace("sqlalchemy.url", "# sqlalchemy.url"))
     code, said = answer(capsys, "revision", "-m", "seed", "--empty", "--rev-id", "two")

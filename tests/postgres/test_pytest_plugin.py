@@ -73,6 +73,13 @@ def test_a_project_in_true_passes_every_check(name, example, run, cluster):
     assert databases(cluster) == before
 
 
+def test_xdist_is_not_needed(example, run):
+    example("two_heads")
+    result = run("-v", "-p", "no:xdist", "--strict-markers", "-W", "error", "--truing-select", "single-head")
+    assert "The revisions have more than one head." in failure(result, "single-head")
+    assert result.ret == 1
+
+
 def test_two_heads(example, run):
     example("two_heads")
     result = run("-v", "--truing-select", "single-head, stairway,no-trace")

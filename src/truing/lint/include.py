@@ -15,7 +15,6 @@ Use it in ``env.py``::
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,16 +22,13 @@ import msgspec
 
 from truing.config import load_config
 from truing.lint.patterns import TablePatterns, table_patterns
+from truing.names import is_derived
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 JOURNAL_SCHEMA: Final = "_truing"
 """Where truing itself keeps its journal; never part of an application."""
-
-_TEMPORARY: Final = re.compile(r"__truing_[0-9a-f]{8}_.*", re.DOTALL)
-"""What :func:`truing.names.derived` makes: between two revisions a converted table has its old column beside the new
-one, and dropping it is the contract revision's business, since it holds the originals."""
 
 _log = logging.getLogger("truing.include_object")
 
@@ -85,7 +81,9 @@ class IncludeObject:
         compare_to: Any,
     ) -> bool:
         """Tell Alembic whether an object takes part; the arguments are Alembic's."""
-        if reflected and _TEMPORARY.fullmatch(name or ""):
+        # Between two revisions a converted table has its old column beside the new one, and dropping it is the contract
+        # revision's business, since it holds the originals.
+        if reflected and is_derived(name or ""):
             return False
         # Columns, indexes and constraints belong to a table; a table that is not attached to one is its own.
         table = object if type_ == "table" else getattr(object, "table", None)

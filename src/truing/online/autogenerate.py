@@ -28,6 +28,9 @@ from sqlalchemy import Column
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.elements import ClauseElement
 
+from truing.names import is_derived
+from truing.online.journal import SCHEMA
+
 _INDEX_OPTIONS = {
     "postgresql_where": "where",
     "postgresql_using": "using",
@@ -93,15 +96,27 @@ def _rewritten(
     found: Iterable[Any], fresh: set[tuple[Any, str]], parents: dict[tuple[Any, str, str], str], *, back: bool
 ) -> Iterator[MigrateOperation]:
     for op in found:
+        if _ours(op):
+            # Where env.py has no include_object: what truing keeps holds the originals, and is dropped by contracting.
+            continue
         if isinstance(op, ModifyTableOps):
             op.ops[:] = list(_rewritten(op.ops, fresh, parents, back=back))
-            yield op
+            if op.ops:
+                yield op
         elif _table(op) in fresh:
             yield op
         elif isinstance(op, AlterColumnOp):
             yield from _column(op, parents, back=back)
         else:
             yield _other(op) or op
+
+
+def _ours(op: Any) -> bool:
+    """Tell whether an operation is about something that truing keeps: its journal, an old column, a second index."""
+    names = [getattr(op, each, None) for each in ("column_name", "index_name", "constraint_name", "table_name")]
+    column = getattr(op, "column", None)
+    named = any(is_derived(str(each)) for each in (*names, getattr(column, "name", None)) if each)
+    return named or getattr(op, "schema", None) == SCHEMA
 
 
 def _table(op: Any) -> tuple[Any, str]:

@@ -21,14 +21,13 @@ BLANKS: Final = r" E' \t\r\n\f\x0b'"
 
 # uuid_in() reads 32 hexadecimal digits with a hyphen after any group of four, in braces or not.
 _UUID: Final = "[0-9a-fA-F]{4}(-?[0-9a-fA-F]{4}){7}"
-_INTEGER: Final = "[+-]?[0-9]{1,9}"
 _PATTERNS: Final = {
     "uuid": rf"^({_UUID}|\{{{_UUID}\}})$",
-    "integer": f"^{_INTEGER}$",
-    "bigint": "^[+-]?[0-9]{1,18}$",
     "boolean": "^(?i:t(r(u(e)?)?)?|f(a(l(s(e)?)?)?)?|y(e(s)?)?|n(o)?|on|of(f)?|1|0)$",
 }
 """For a read-only look on a server before 16, where nothing can be asked without a function of our own."""
+_INTEGERS: Final = {"smallint": 15, "integer": 31, "bigint": 63}
+"""Likewise: the bits of a value of these types, besides its sign (documentation: "Numeric Types")."""
 
 # Names of plpgsql variables that no column of anybody's table has.
 _RAW: Final = "truing_raw"
@@ -84,6 +83,12 @@ class Conversion(msgspec.Struct, frozen=True):
             return f"pg_catalog.pg_input_is_valid({self.trimmed(raw)}, {literal(self.change.type)})"
         if not read_only:
             return f"{self.function}_valid({self.trimmed(raw)})"
+        bits = _INTEGERS.get(self.change.type)
+        if bits is not None:
+            # The digits first: only then can the text be read as a number at all, whose size is the second question.
+            text, top = self.trimmed(raw), 2**bits
+            fits = f"{text}::numeric BETWEEN -{top} AND {top - 1}"
+            return f"(CASE WHEN {text} ~ '^[+-]?0*[0-9]{{1,19}}$' THEN {fits} ELSE false END)"
         pattern = _PATTERNS.get(self.change.type)
         if pattern is None:
             raise UnsupportedChangeError(

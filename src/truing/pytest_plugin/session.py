@@ -104,7 +104,8 @@ class CheckItem(pytest.Item):
         self._check, self._bench = check, bench
         self.add_marker(pytest.mark.truing)
         # With --dist loadgroup one worker gets them all, and so one server does.
-        self.add_marker(pytest.mark.xdist_group("truing"))
+        if self.config.pluginmanager.hasplugin("xdist"):
+            self.add_marker(pytest.mark.xdist_group("truing"))
 
     def runtest(self) -> None:
         """Ask, and fail with what there is to say; a traceback through truing would tell nobody anything."""
