@@ -235,5 +235,20 @@ $ alembic current  # Can't locate revision identified by '1a2b3c'
 $ git log --diff-filter=D -- 'migrations/versions/*'
 """,
     ),
+    (
+        "TR413",
+        "extension-not-here",
+        Severity.INFO,
+        """
+Finds extensions that the scratch server has not got, so that something of the same name stood in for them.
+--
+What the extension itself would have refused or computed is not seen.
+Where only its name stood in, a revision that needs more of it fails.
+--
+op.execute("CREATE EXTENSION pg_cron")
+--
+$ truing drift --scratch-url postgresql://localhost/postgres  # a server that has it
+""",
+    ),
 )
 """Code, name, severity, and the page: what it does, why that is bad, an example and what to do instead."""
