@@ -21,7 +21,7 @@ from truing.catalog.read import read_snapshot
 from truing.errors import ConnectionFailedError, UsageError
 from truing.finding import Finding, Severity
 from truing.names import ident
-from truing.rbac import script
+from truing.rbac import place, script
 from truing.rbac.differences import RULE, differences
 
 
@@ -87,12 +87,14 @@ def init(url: str, *, schema: str = "") -> None:
 
     Raises:
         ConnectionFailedError: the server cannot be reached.
+        UnsupportedChangeError: the server is too old for the revisions.
         UsageError: the database holds RBAC tables that are not at a known revision.
     """
     _create_database(url)
     engine = create_engine(url, poolclass=pool.NullPool)
     try:
         with engine.connect() as connection:
+            place.refuse_older(connection, *place.TENANT_KEYS)
             if schema:
                 connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {ident(schema)}"))
                 connection.execute(text(f"SET search_path TO {ident(schema)}"))
@@ -123,6 +125,7 @@ def _create_database(url: str) -> None:
     engine = create_engine(wanted.set(database="postgres"), poolclass=pool.NullPool, isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
+            place.refuse_older(connection, *place.TENANT_KEYS)
             connection.execute(text(f"CREATE DATABASE {ident(str(wanted.database))}"))
     finally:
         engine.dispose()

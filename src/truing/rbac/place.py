@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from alembic import op
+from sqlalchemy import Connection
 
 from truing.errors import UnsupportedChangeError
 from truing.names import QualifiedName
+
+TENANT_KEYS: Final = (15, "rbac_tenant_keys (ON DELETE SET NULL of one column of a key)")
+"""What that revision needs, and why."""
 
 
 def table(name: str) -> str:
@@ -22,18 +28,43 @@ def schema() -> str:
 
 
 def require(major: int, why: str) -> None:
-    """Stop where the server is too old.
+    """Stop where the server of the running revision is too old.
 
     Raises:
         UnsupportedChangeError: it is.
     """
     if not _only_read():
-        number = int(op.get_bind().exec_driver_sql("SHOW server_version_num").scalar_one())
-        if number // 10_000 < major:
-            raise UnsupportedChangeError(
-                f"{why} needs PostgreSQL {major}, and this is {number // 10_000}",
-                hint="Upgrade the server first; the revisions before this one go on working.",
-            )
+        refuse_older(op.get_bind(), major, why)
+
+
+def refuse_older(connection: Connection, major: int, why: str) -> None:
+    """Stop where the server is older than that.
+
+    Raises:
+        UnsupportedChangeError: it is.
+    """
+    number = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one())
+    if number // 10_000 < major:
+        raise UnsupportedChangeError(
+            f"{why} needs PostgreSQL {major}, and this is {number // 10_000}",
+            hint="Upgrade the server first; the revisions before this one go on working.",
+        )
+
+
+def tenant_keys_need() -> None:
+    """Stop where this upgrade goes to ``rbac_tenant_keys`` and the server is too old, before anything is changed.
+
+    A relative target (``+2``) is not followed; there that revision stops by itself.
+
+    Raises:
+        UnsupportedChangeError: it is.
+    """
+    context = op.get_context()
+    target, environment = context.opts.get("destination_rev"), context.environment_context
+    if _only_read() or environment is None or not target or "+" in str(target):
+        return
+    if any(each.revision == "rbac_tenant_keys" for each in environment.script.iterate_revisions(target, "base")):
+        require(*TENANT_KEYS)
 
 
 def _only_read() -> bool:

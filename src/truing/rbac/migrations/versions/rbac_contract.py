@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from truing.rbac import place
+
 revision = "rbac_contract"
 down_revision = "rbac_foreign_key_implementation"
 branch_labels = None
@@ -39,6 +41,7 @@ GUARD = (
 
 def upgrade() -> None:
     """Drop the old column; a UUID has no case and is never 'undefined', and a row without a tenant is an error now."""
+    place.tenant_keys_need()
     op.contract_column_online("profiles", "tenant_id")
     op.execute_online("profiles", ["ALTER TABLE profiles ALTER COLUMN tenant_id DROP DEFAULT"])
     op.drop_index_online("idx_profiles_tenant_lower", "profiles")

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from truing.rbac import place
+
 revision = "rbac_foreign_key_implementation"
 down_revision = "rbac_legacy_baseline"
 branch_labels = None
@@ -98,6 +100,7 @@ HIDE = f"""
 
 def upgrade() -> None:
     """Convert, constrain and scope."""
+    place.tenant_keys_need()
     op.convert_column_online(
         "profiles",
         "tenant_id",

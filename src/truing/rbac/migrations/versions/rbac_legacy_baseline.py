@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from truing.rbac import place
+
 revision = "rbac_legacy_baseline"
 down_revision = None
 branch_labels = ("rbac",)
@@ -241,6 +243,7 @@ _DROPS = (
 
 def upgrade() -> None:
     """Make the legacy tables and everything that hangs on them."""
+    place.tenant_keys_need()
     # Until the end of the transaction: nothing is made elsewhere, and the function below that keeps its search path
     # keeps the same one whoever ran this. Temporary objects last, so that nobody can put one in front of a table.
     op.execute("SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true)")

@@ -229,7 +229,7 @@ UNSAYABLE = (
 
 def upgrade() -> None:
     """Look for what stops it; add columns, keys, and the new tables."""
-    place.require(15, "rbac_tenant_keys (ON DELETE SET NULL of one column of a key)")
+    place.require(*place.TENANT_KEYS)
     for table, name, condition in STOPPERS:
         op.add_check_online(table, name, condition)
     _add_columns()
