@@ -11,10 +11,12 @@ import sys
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
+from alembic import command
+from sqlalchemy import NullPool, create_engine
 
 from truing.demo import ledger
 from truing.demo.workload import PROBE_ROWS, Workload
+from truing.rbac import script
 from truing.rbac.legacy import build_legacy
 
 CRASHES = int(os.environ.get("TRUING_CRASHES", "12"))
@@ -23,9 +25,9 @@ MIGRATE = """
 import sys
 from sqlalchemy import create_engine, NullPool
 from truing.rbac import script
-url, direction = sys.argv[1:]
+url, direction, target = sys.argv[1:]
 with create_engine(url, poolclass=NullPool).connect() as connection:
-    script.upgrade(connection, script.CONTRACT) if direction == "up" else script.downgrade(connection, script.LEGACY)
+    (script.upgrade if direction == "up" else script.downgrade)(connection, target)
 """
 
 UNTOUCHED = """
@@ -41,23 +43,23 @@ SELECT (SELECT md5(string_agg(s::text, ',' ORDER BY id)) FROM (SELECT id, featur
 """
 
 
-def start(database, direction, faults=""):
+def start(database, direction, target, faults=""):
     environment = {**os.environ, "TRUING_FAULTS": faults}
     return subprocess.Popen(
-        [sys.executable, "-c", MIGRATE, database.url, direction],
+        [sys.executable, "-c", MIGRATE, database.url, direction, target],
         env=environment,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
 
 
-def until_done(database, direction, seed, crashes, mode):
+def until_done(database, direction, target, seed, crashes, mode):
     """Run with faults until so many have hit, then without; return how many hit."""
     hit = 0
     while True:
         fault = "kill" if mode == "client" else f"stop:{database.cluster.pid}"
         faults = f"{seed}-{direction}-{hit}:{0.05 if hit < crashes else 0}:{fault}"
-        process = start(database, direction, faults)
+        process = start(database, direction, target, faults)
         _, errors = process.communicate(timeout=120)
         if mode == "server":
             # It may be on its way down still, also where the last statement had passed.
@@ -88,9 +90,9 @@ def test_killed_at_any_point_and_run_again_it_ends_at_head_and_back_with_a_clean
     with Workload(dsn, writers=4, rate=10) as workload:
         digest, rest = sql(UNTOUCHED), sql(REST)
         while hit < CRASHES:
-            hit += until_done(legacy_database, "up", hit, CRASHES - hit, mode)
+            hit += until_done(legacy_database, "up", script.CONTRACT, hit, CRASHES - hit, mode)
             assert sql("SELECT version_num FROM alembic_version") == [("rbac_contract",)]
-            hit += until_done(legacy_database, "down", hit, CRASHES - hit, mode)
+            hit += until_done(legacy_database, "down", script.LEGACY, hit, CRASHES - hit, mode)
             assert sql("SELECT version_num FROM alembic_version") == [("rbac_legacy_baseline",)]
             assert sql(UNTOUCHED) == digest
             assert sql(REST) == rest
@@ -103,3 +105,35 @@ def test_killed_at_any_point_and_run_again_it_ends_at_head_and_back_with_a_clean
         verdict = ledger.check(connection, profiles_before=before)
     assert verdict.clean, verdict
     assert verdict.checked > 500
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("mode", ["client", "server"])
+def test_killed_between_contract_and_head_it_ends_there_and_back(legacy_database, mode):
+    """The keys that hold the tenant and the row security. No writers: theirs move people together with their grants."""
+
+    def every_row():
+        tables = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"
+        rows = "SELECT md5(string_agg(r, ',' ORDER BY r)) FROM (SELECT to_jsonb(t)::text AS r FROM public.{} t) x"
+        return {name: legacy_database.execute(rows.format(name)) for (name,) in legacy_database.execute(tables)}
+
+    def leftovers():
+        return legacy_database.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'zzzz_truing%'"
+            " UNION ALL SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
+            " UNION ALL SELECT conname FROM pg_constraint WHERE NOT convalidated"
+        )
+
+    assert until_done(legacy_database, "up", script.CONTRACT, 0, 0, mode) == 0
+    before, hit = every_row(), 0
+    while hit < CRASHES:
+        hit += until_done(legacy_database, "up", script.HEAD, hit, CRASHES - hit, mode)
+        assert legacy_database.execute("SELECT version_num FROM alembic_version") == [("rbac_row_security_forced",)]
+        assert leftovers() == []
+        with create_engine(legacy_database.url, poolclass=NullPool).connect() as connection:
+            command.check(script.configuration(connection))
+        hit += until_done(legacy_database, "down", script.CONTRACT, hit, CRASHES - hit, mode)
+        assert legacy_database.execute("SELECT version_num FROM alembic_version") == [(script.CONTRACT,)]
+        assert every_row() == before
+    assert until_done(legacy_database, "down", script.LEGACY, 0, 0, mode) == 0
