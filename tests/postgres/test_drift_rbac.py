@@ -31,9 +31,14 @@ def test_a_new_one_is_in_true(database, compare):
     assert outcome.facts["compared"] == "models, migrations, live"
 
 
-def test_a_legacy_one_that_was_migrated_is_in_true(legacy, engine, database, compare):
-    with engine.connect() as connection:
-        script.upgrade(connection)
+def test_a_legacy_one_that_was_migrated_there_back_and_there_is_in_true(legacy, engine, database, compare):
+    for bring, target in (
+        (script.upgrade, script.HEAD),
+        (script.downgrade, script.LEGACY),
+        (script.upgrade, script.HEAD),
+    ):
+        with engine.connect() as connection:
+            bring(connection, target)
     outcome = compare(database)
     assert [finding.message for finding in outcome.findings] == []
     assert outcome.left_out["unmanaged: auth.*"] == ["auth.identities", "auth.users"]
