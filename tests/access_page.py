@@ -8,6 +8,7 @@ import re
 from truing.rbac import access, invariants
 from truing.rbac.access.cache import Cache
 from truing.rbac.program import QUESTIONS, functions
+from truing.rbac.program.binding import BINDINGS, Binding
 from truing.rbac.program.triggers import TRIGGERS
 
 _HEAD = """# RBAC: functions, triggers, invariants
@@ -21,6 +22,10 @@ _PYTHON = """`on` is a SQLAlchemy `Connection` or `Session`; `truing.rbac.access
 _SQL = """In the schema `rbac` (`--program`). Nobody may call them but their owner and the roles that
 `truing rbac install` is told."""
 
+_BOUND = """`truing rbac install --bind` says what `current_tenant()` believes;
+[Tenant isolation](../explanation/tenant-isolation.md#who-says-which-tenant-it-is) says which to choose.
+These are for who administers."""
+
 
 def access_page() -> str:
     parts = [_HEAD, "## In Python", _PYTHON]
@@ -30,6 +35,8 @@ def access_page() -> str:
             parts += [f"### {name}", f"```text\n{name}{_signature(value)}\n```", _text(value)]
     parts += ["### Cache", f"```text\ntruing.rbac.access.cache.Cache{_signature(Cache)}\n```", _text(Cache)]
     parts += ["## In SQL", _SQL, *(_function(name) for name in QUESTIONS)]
+    bound = [(bind, name) for bind in BINDINGS for name in functions(bind) if name not in functions()]
+    parts += ["## Binding a tenant", _BOUND, *(_function(name, bind) for bind, name in bound)]
     parts += ["## Triggers", _triggers(), "## Invariants", _invariants()]
     return "\n\n".join(parts)
 
@@ -49,8 +56,8 @@ def _text(value: object) -> str:
     return "\n\n".join(filter(None, [" ".join(summary.split()), "\n".join(lines)]))
 
 
-def _function(name: str) -> str:
-    source = functions()[name]
+def _function(name: str, bind: Binding = "setting") -> str:
+    source = functions(bind)[name]
     comment = " ".join(line.removeprefix("-- ") for line in source.splitlines() if line.startswith("-- "))
     found = re.search(r"CREATE OR REPLACE FUNCTION \S+?\.(\w+\(.*?\))\s+RETURNS (.+?)\n", source, re.DOTALL)
     assert found, name

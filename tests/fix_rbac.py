@@ -1,4 +1,4 @@
-"""Databases with the RBAC tables: `engine` (empty), `legacy` (at the baseline, dirty), `world` (to ask)."""
+"""Databases with the RBAC tables: `engine` (empty), `legacy` (at the baseline, dirty), `world` (to ask), `isolated` (to break in)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import Engine, create_engine
 
 from tests.fix_server import Database, Servers
+from tests.rbac_isolation import Isolated
 from tests.rbac_world import World, prepare
+from truing.rbac.program.binding import Binding
 from truing.server import Cluster
 
 if TYPE_CHECKING:
@@ -39,16 +41,17 @@ class Prepared:
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
-        self._made: dict[Cluster, str] = {}
+        self._made: dict[tuple[Cluster, str, str], str] = {}
 
-    def on(self, cluster: Cluster) -> str:
-        if cluster not in self._made:
+    def on(self, cluster: Cluster, schema: str = "public", name: str = "rbac") -> str:
+        key = cluster, schema, name
+        if key not in self._made:
             scratch = self._servers.scratch(cluster).create()
             engine = create_engine(scratch.url)
-            prepare(engine)
+            prepare(engine, schema=schema, name=name)
             engine.dispose()
-            self._made[cluster] = scratch.name
-        return self._made[cluster]
+            self._made[key] = scratch.name
+        return self._made[key]
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +64,16 @@ def prepared(servers: Servers) -> Prepared:
 def rbac_database(make_database: Callable[..., Database], prepared: Prepared, cluster: Cluster) -> Database:
     """A database of the test's own with the RBAC tables and program, in the schema public."""
     return make_database(template=prepared.on(cluster))
+
+
+@pytest.fixture
+def isolated(make_database: Callable[..., Database], prepared: Prepared, cluster: Cluster) -> Callable[..., Isolated]:
+    """A function that makes a database at head with two tenants, bound as it is told."""
+
+    def make(bind: Binding = "setting") -> Isolated:
+        return Isolated(make_database(template=prepared.on(cluster)), bind=bind)
+
+    return make
 
 
 @pytest.fixture

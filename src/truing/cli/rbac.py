@@ -116,6 +116,7 @@ def _scratch(url: str | None, major: int) -> Iterator[str]:
 @click.option("--administrator", metavar="ROLE", help="A role that may call everything.")
 @click.option("--owner", metavar="ROLE", help="That the functions are to belong to; it must see every tenant.")
 @click.option("--setting", default="app.tenant_id", show_default=True, metavar="NAME", help="That holds the tenant.")
+@click.option("--bind", type=click.Choice(["setting", "role", "signed"]), help="What ties a transaction to its tenant.")
 @click.option("--show", is_flag=True, help="Print the statements, and run nothing.")
 @tables
 @functions
@@ -123,11 +124,13 @@ def _scratch(url: str | None, major: int) -> Iterator[str]:
 def install_command(invocation: Invocation, show: bool, schema: str, program: str, **roles: Any) -> int:
     """Bring the functions and triggers into a database with the tables, or up to date there.
 
-    It may be run again at any time: what is there is replaced, and every role is compiled.
+    It may be run again at any time: what is there is replaced, and every role is compiled. Without --bind, a tenant
+    stays bound as it is; at first by the setting.
 
     \b
     Examples:
       truing rbac install --application app_user
+      truing rbac install --application app_user --bind signed
       truing rbac install --show | psql -1
     """
     from truing.rbac.program import install, statements

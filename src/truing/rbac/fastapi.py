@@ -47,6 +47,7 @@ class Rbac:
         tenant_claim: the claim that holds the tenant's id.
         profile_claim: the claim that holds the profile's id.
         cache: the cache to ask; one of its own otherwise, which :meth:`close` ends.
+        secret: to sign the tenant with, where the program is bound by ``signed``.
     """
 
     def __init__(
@@ -58,9 +59,11 @@ class Rbac:
         tenant_claim: str = "tenant_id",
         profile_claim: str = "sub",
         cache: Cache | None = None,
+        secret: bytes | None = None,
     ) -> None:
         self.engine = engine
-        self.cache = cache or Cache(engine)
+        self.secret = secret
+        self.cache = cache or Cache(engine, secret=secret)
         self._verify = verify
         self._claims = (tenant_claim, profile_claim)
         app.state.truing_rbac = self
@@ -149,7 +152,12 @@ def connection(request: Request, who: Who) -> Iterator[Connection]:
     What the database refuses becomes a 403, and a role or profile that is not there a 404.
     """
     try:
-        with _rbac(request).engine.connect() as opened, in_tenant(opened, who.tenant), acting(opened, who.profile):
+        rbac = _rbac(request)
+        with (
+            rbac.engine.connect() as opened,
+            in_tenant(opened, who.tenant, secret=rbac.secret),
+            acting(opened, who.profile),
+        ):
             yield opened
             opened.commit()
     except (UnknownRoleError, UnknownProfileError) as error:

@@ -21,6 +21,7 @@ from truing.errors import ImpersonationRefusedError
 from truing.rbac.access import asking
 from truing.rbac.access.answers import Membership, Path, SidebarItem, Why
 from truing.rbac.access.local import ACTOR, IMPERSONATOR, acting, settings, tenant
+from truing.rbac.access.signing import sign
 from truing.rbac.program import PROGRAM
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "permissions_of",
     "revoke",
     "sidebar",
+    "sign",
     "tenant",
     "tenants_of",
     "who_can",

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from truing.errors import ImpersonationRefusedError
 from truing.rbac.access import IMPERSONATE, asking, refused
 from truing.rbac.access.answers import Membership, SidebarItem, Why
-from truing.rbac.access.local import ACTOR, IMPERSONATOR, as_uuid, async_settings
+from truing.rbac.access.local import ACTOR, IMPERSONATOR, async_settings, tenant_value
 from truing.rbac.program import PROGRAM, SETTING
 
 if TYPE_CHECKING:
@@ -119,10 +119,10 @@ async def revoke(
 
 
 def tenant(
-    on: AsyncConnection | AsyncSession, tenant_id: UUID, *, setting: str = SETTING
+    on: AsyncConnection | AsyncSession, tenant_id: UUID, *, setting: str = SETTING, secret: bytes | None = None
 ) -> AbstractAsyncContextManager[None]:
     """See :func:`truing.rbac.access.tenant`."""
-    return async_settings(on, {setting: str(as_uuid(tenant_id))})
+    return async_settings(on, {setting: tenant_value(tenant_id, secret)})
 
 
 def acting(on: AsyncConnection | AsyncSession, actor: UUID | str) -> AbstractAsyncContextManager[None]:

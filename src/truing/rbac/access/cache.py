@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Final, Self
 from uuid import UUID
@@ -69,6 +70,7 @@ class Cache:
             without, a change is seen within the bound and not sooner.
         program: the schema of the functions.
         setting: that holds a transaction's tenant.
+        secret: to sign the tenant with, where the program is bound by ``signed``.
         size: how many profiles are kept; when there are more, it starts anew.
     """
 
@@ -80,6 +82,7 @@ class Cache:
         listen: bool = True,
         program: str = PROGRAM,
         setting: str = SETTING,
+        secret: bytes | None = None,
         size: int = 200_000,
     ) -> None:
         self.staleness = staleness
@@ -88,6 +91,7 @@ class Cache:
         self._listen = listen
         self._program = program
         self._setting = setting
+        self._secret = secret
         self._size = size
         self._tenants: dict[int, _Tenant] = {}
         self._lock = threading.Lock()
@@ -129,7 +133,7 @@ class Cache:
         for _ in range(_TRIES):
             started = _now()
             before = self._marks(tenant)
-            with self._engine.connect() as connection, in_tenant(connection, tenant, setting=self._setting):
+            with self._engine.connect() as connection, self._in(connection, tenant):
                 standing = ask(connection, asking.standing(tenant, profile, program=self._program))
                 kept = self._tenants.get(tenant.int)
                 if standing is None:
@@ -145,8 +149,11 @@ class Cache:
                 connection.commit()
             self._keep(tenant, profile, kept, standing, started, before)
             return standing.mask & kept.flags.get(permission, 0) != 0
-        with self._engine.connect() as connection, in_tenant(connection, tenant, setting=self._setting):
+        with self._engine.connect() as connection, self._in(connection, tenant):
             return ask(connection, asking.can(tenant, profile, permission, program=self._program))
+
+    def _in(self, connection: Connection, tenant: UUID) -> AbstractContextManager[None]:
+        return in_tenant(connection, tenant, setting=self._setting, secret=self._secret)
 
     def _keep(
         self, tenant: UUID, profile: UUID, kept: _Tenant, standing: Standing, started: float, before: tuple[int, int]

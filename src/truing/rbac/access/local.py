@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -20,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from truing.errors import UsageError
+from truing.rbac.access.signing import sign
 from truing.rbac.program import SETTING
 
 if TYPE_CHECKING:
@@ -29,17 +31,20 @@ if TYPE_CHECKING:
 ACTOR: Final = "app.actor"
 IMPERSONATOR: Final = "app.impersonator"
 
+Values: TypeAlias = Mapping[str, str | Callable[[], str]]
+"""Name of a setting -> its value, or what makes it when a transaction begins."""
+
 
 class _Layers:
     """The blocks that are open on one connection or session, the innermost last."""
 
     def __init__(self, on: Connection | Session) -> None:
-        self.blocks: list[Mapping[str, str]] = []
+        self.blocks: list[Values] = []
         self.listener: Callable[..., None] = self._session if isinstance(on, Session) else self._connection
         self.name = "after_begin" if isinstance(on, Session) else "begin"
 
     @property
-    def values(self) -> dict[str, str]:
+    def values(self) -> dict[str, str | Callable[[], str]]:
         return {name: value for block in self.blocks for name, value in block.items()}
 
     def _connection(self, connection: Connection) -> None:
@@ -52,7 +57,7 @@ class _Layers:
 _OPEN: Final[WeakKeyDictionary[Connection | Session, _Layers]] = WeakKeyDictionary()
 
 
-def _apply(connection: Connection, values: Mapping[str, str]) -> None:
+def _apply(connection: Connection, values: Values) -> None:
     if not values:
         return
     raw = connection.connection.dbapi_connection
@@ -64,13 +69,16 @@ def _apply(connection: Connection, values: Mapping[str, str]) -> None:
     connection.execute(_set(values))
 
 
-def _set(values: Mapping[str, str]) -> Select[Any]:
+def _set(values: Values) -> Select[Any]:
     return select(
-        *(func.set_config(bindparam(None, name), bindparam(None, value), True) for name, value in values.items())
+        *(
+            func.set_config(bindparam(None, name), bindparam(None, value() if callable(value) else value), True)
+            for name, value in values.items()
+        )
     )
 
 
-def _enter(on: Connection | Session, values: Mapping[str, str]) -> _Layers:
+def _enter(on: Connection | Session, values: Values) -> _Layers:
     layers = _OPEN.get(on)
     if layers is None:
         layers = _OPEN[on] = _Layers(on)
@@ -79,7 +87,7 @@ def _enter(on: Connection | Session, values: Mapping[str, str]) -> _Layers:
     return layers
 
 
-def _leave(on: Connection | Session, layers: _Layers, values: Mapping[str, str]) -> dict[str, str]:
+def _leave(on: Connection | Session, layers: _Layers, values: Values) -> Values:
     """Close a block; returns what the transaction has to be set to."""
     # By identity: an inner block may have the same values.
     layers.blocks[:] = [block for block in layers.blocks if block is not values]
@@ -90,12 +98,12 @@ def _leave(on: Connection | Session, layers: _Layers, values: Mapping[str, str])
 
 
 @contextmanager
-def settings(on: Connection | Session, values: Mapping[str, str]) -> Iterator[None]:
+def settings(on: Connection | Session, values: Values) -> Iterator[None]:
     """Set settings for a block, in every transaction that is open or begun in it.
 
     Args:
         on: a connection or session.
-        values: name of the setting -> value.
+        values: name of the setting -> value, or what makes it at each transaction's beginning.
 
     Raises:
         UsageError: the connection is in autocommit, where nothing lasts.
@@ -115,7 +123,7 @@ def settings(on: Connection | Session, values: Mapping[str, str]) -> Iterator[No
 
 
 @asynccontextmanager
-async def async_settings(on: AsyncConnection | AsyncSession, values: Mapping[str, str]) -> AsyncIterator[None]:
+async def async_settings(on: AsyncConnection | AsyncSession, values: Values) -> AsyncIterator[None]:
     """Do as :func:`settings` for an asynchronous connection or session."""
     own = dict(values)
     inner = on.sync_session if hasattr(on, "sync_session") else on.sync_connection
@@ -137,15 +145,28 @@ async def async_settings(on: AsyncConnection | AsyncSession, values: Mapping[str
                 await on.execute(_set(after))
 
 
-def tenant(on: Connection | Session, tenant_id: UUID, *, setting: str = SETTING) -> AbstractContextManager[None]:
+def tenant(
+    on: Connection | Session, tenant_id: UUID, *, setting: str = SETTING, secret: bytes | None = None
+) -> AbstractContextManager[None]:
     """Work for one tenant within a block: row security shows its rows and takes only its rows.
 
     Args:
         on: a connection or session.
         tenant_id: the tenant, from where it was verified.
         setting: that the policies read.
+        secret: to sign the tenant with, anew for each transaction, where the program is bound by ``signed``.
     """
-    return settings(on, {setting: str(as_uuid(tenant_id))})
+    return settings(on, {setting: tenant_value(tenant_id, secret)})
+
+
+def tenant_value(tenant_id: UUID, secret: bytes | None) -> str | Callable[[], str]:
+    """Make the value of the setting: the tenant, or what signs it."""
+    known = as_uuid(tenant_id)
+    if secret is None:
+        return str(known)
+    # Once now, so that what cannot be signed is refused here and not at the next transaction.
+    sign(known, secret)
+    return partial(sign, known, secret)
 
 
 def acting(on: Connection | Session, actor: UUID | str) -> AbstractContextManager[None]:

@@ -16,6 +16,8 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from truing.names import QualifiedName, ident, literal
+from truing.rbac.program import binding
+from truing.rbac.program.binding import Binding
 from truing.rbac.program.triggers import TRIGGERS
 
 SCHEMA: Final = "public"
@@ -56,19 +58,22 @@ _NAMED = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _PLACE = re.compile(r""":"(\w+)"|:'(\w+)'""")
 
 
-def functions() -> Mapping[str, str]:
+def functions(bind: Binding = "setting") -> Mapping[str, str]:
     """Return the functions: name -> statement, with the places of the names still open."""
-    return {name: piece for name, piece in _pieces().items() if name != KEEP_COUNTING}
+    others = {KEEP_COUNTING, *binding.TABLES.values()}
+    return {name: piece for name, piece in _pieces(bind).items() if name not in others}
 
 
 @cache
-def _pieces() -> Mapping[str, str]:
+def _pieces(bind: Binding) -> Mapping[str, str]:
     found: dict[str, str] = {}
-    for file in FILES:
+    own = () if bind == "setting" else (f"bind_{bind}",)
+    for file in (*own, *FILES):
         source = resources.files(__name__).joinpath("sql", f"{file}.sql").read_text(encoding="utf-8")
         _, *pieces = _NAMED.split(source)
         for name, piece in zip(pieces[::2], pieces[1::2], strict=True):
-            found[name] = piece.strip()
+            # The first one counts: a binding's own current_tenant() stands for that of the setting.
+            found.setdefault(name, piece.strip())
     return found
 
 
@@ -80,6 +85,7 @@ def statements(
     application: str | None = None,
     administrator: str | None = None,
     owner: str | None = None,
+    bind: Binding | None = None,
 ) -> tuple[str, ...]:
     """Write the program as statements, one each, that may be run in one transaction and any number of times.
 
@@ -91,6 +97,8 @@ def statements(
         administrator: a role that may call everything.
         owner: the role that the functions are to belong to, and with whose rights the triggers write. Row security
             that is forced holds for a table's owner as well, so it must be a role that sees every tenant.
+        bind: what ties a transaction to its tenant: its ``setting``, the login's ``role``, or a setting that is
+            ``signed``. Without it the setting does, and the statements fail where it is bound more tightly already.
 
     Returns:
         The statements, in order.
@@ -106,7 +114,19 @@ def statements(
         return known[match[1]] if match[1] else texts[match[2]]
 
     made = [f"CREATE SCHEMA IF NOT EXISTS {known['program']}"]
-    for name, statement in functions().items():
+    if bind is None:
+        made.append(binding.keep(program))
+    else:
+        gone = {each for other in binding.BINDINGS for each in functions(other)} - set(functions(bind))
+        made += [f"DROP FUNCTION IF EXISTS {known['program']}.{ident(each)}" for each in sorted(gone)]
+    if bind is not None and bind in binding.TABLES:
+        table = binding.TABLES[bind]
+        made += [
+            binding.refuse_ways_around(schema, application=application),
+            _PLACE.sub(fill, _pieces(bind)[table]),
+            *binding.close(QualifiedName(program, table).sql, application=application, owner=owner),
+        ]
+    for name, statement in functions(bind or "setting").items():
         where = f"{known['program']}.{ident(name)}"
         made += [_PLACE.sub(fill, statement), f"REVOKE EXECUTE ON FUNCTION {where} FROM PUBLIC"]
         if owner is not None:
@@ -120,22 +140,19 @@ def statements(
         for role in (application, administrator, owner)
         if role is not None
     ]
-    made.append(_PLACE.sub(fill, _pieces()[KEEP_COUNTING]))
+    made += [binding.remember(program, bind or "setting"), _PLACE.sub(fill, _pieces("setting")[KEEP_COUNTING])]
     return (*made, *(trigger.create(schema=schema, program=program) for trigger in TRIGGERS))
 
 
 def drop_statements(*, schema: str = SCHEMA, program: str = PROGRAM) -> tuple[str, ...]:
     """Write the way back: no trigger and no function is left, the tables stay as they are.
 
-    ``current_tenant`` stays as well where a policy uses it; whoever drops the policies drops it after them.
+    ``current_tenant`` and what it reads stay as well, for a policy may use it; whoever drops the policies drops them
+    after.
     """
     triggers = [trigger.drop(schema=schema) for trigger in TRIGGERS]
-    kept = {"current_tenant"}
-    dropped = [
-        f"DROP FUNCTION IF EXISTS {ident(program)}.{ident(name)}"
-        for name in reversed(list(functions()))
-        if name not in kept
-    ]
+    every = dict.fromkeys(name for bind in reversed(binding.BINDINGS) for name in reversed(list(functions(bind))))
+    dropped = [f"DROP FUNCTION IF EXISTS {ident(program)}.{ident(name)}" for name in every if name != "current_tenant"]
     return (*triggers, *dropped)
 
 
@@ -148,14 +165,18 @@ def install(
     application: str | None = None,
     administrator: str | None = None,
     owner: str | None = None,
+    bind: Binding | None = None,
 ) -> int:
     """Bring the program into a database, or up to date there, and compile every role.
 
-    Runs in the connection's transaction, which the caller commits; see :func:`statements` for the arguments.
+    Runs in the connection's transaction, which the caller commits; see :func:`statements` for the arguments. Without
+    ``bind``, the tenant stays bound as it is.
 
     Returns:
         How many roles had masks that were not what their grants say.
     """
+    if bind is None:
+        bind = binding.said(connection.exec_driver_sql(binding.question(program).replace("%", "%%")).scalar_one())
     for statement in statements(
         schema=schema,
         program=program,
@@ -163,6 +184,7 @@ def install(
         application=application,
         administrator=administrator,
         owner=owner,
+        bind=bind,
     ):
         connection.exec_driver_sql(statement.replace("%", "%%"))
     changed: int = connection.execute(text(f"SELECT {ident(program)}.rebuild_masks()")).scalar_one()

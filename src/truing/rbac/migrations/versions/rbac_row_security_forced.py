@@ -43,6 +43,9 @@ LEGACY = {
     ),
 }
 VIEWS = ("active_profiles", "tenant_profile_counts")
+# Writes with its owner's rights, so whoever may execute it can have it called by a table of their own and forge moves.
+# The trigger that is there goes on: it asks for the privilege only when it is made.
+WRITES_AS_OWNER = "log_tenant_move"
 
 
 def upgrade() -> None:
@@ -64,10 +67,12 @@ def upgrade() -> None:
         op.finish_row_security_online(table, force=True)
     for table in LEGACY:
         op.execute_online(table, [f"DROP POLICY IF EXISTS {table}_tenant_isolation ON {table}"])
+    op.execute_online("profiles", [_function(f"REVOKE EXECUTE ON FUNCTION {WRITES_AS_OWNER}() FROM PUBLIC")])
 
 
 def downgrade() -> None:
     """Begin the transition again."""
+    op.execute_online("profiles", [_function(f"GRANT EXECUTE ON FUNCTION {WRITES_AS_OWNER}() TO PUBLIC")])
     for table, (using, check) in LEGACY.items():
         name = f"{table}_tenant_isolation"
         op.execute_online(
@@ -91,3 +96,7 @@ def downgrade() -> None:
 
 def _if_there(view: str, statement: str) -> str:
     return f"DO $$ BEGIN IF to_regclass('{view}') IS NOT NULL THEN {statement}; END IF; END $$"
+
+
+def _function(statement: str) -> str:
+    return f"DO $$ BEGIN IF to_regprocedure('{WRITES_AS_OWNER}()') IS NOT NULL THEN {statement}; END IF; END $$"
