@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from truing.errors import DirtyDataError, OnlineError, UnsupportedChangeError
-from truing.online import quarantine
+from truing.online import originals
 
 KNOWN = "11111111-2222-3333-4444-55555555abcd"
 UNKNOWN = "99999999-2222-3333-4444-55555555abcd"
@@ -112,7 +112,7 @@ def test_each_kind_of_dirt_ends_where_its_class_says(op, sql, dirt, connect):
     for number, (text, kind) in dirt.items():
         expected = KNOWN if kind in {"clean", "normalised"} else NIL
         assert values[number] == expected, (text, kind)
-    kept = {entry.pk["id"]: entry for entry in quarantine.listed(connect(), limit=1000)}
+    kept = {entry.pk["id"]: entry for entry in originals.listed(connect(), limit=1000)}
     for number, (text, kind) in dirt.items():
         entry = kept.pop(str(number), None)
         if kind in {"clean", "normalised"} or text == NIL:

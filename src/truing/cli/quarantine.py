@@ -10,7 +10,7 @@ import click
 from truing.cli.options import Invocation, common
 
 if TYPE_CHECKING:
-    from truing.online.quarantine import Quarantined
+    from truing.online.originals import Quarantined
     from truing.report.document import Cell
 
 
@@ -53,12 +53,12 @@ def list_command(invocation: Invocation, table: str | None, reason: str | None, 
       truing quarantine list --table public.profiles --reason malformed --all
     """
     from truing.cli.database import connect_reading, url_of
-    from truing.online import quarantine
+    from truing.online import originals
     from truing.report.document import Column, Table, document
 
     with connect_reading(url_of(invocation)) as connection:
-        counts = quarantine.counts(connection)
-        entries = quarantine.listed(connection, table=table, reason=reason, everything=everything, limit=limit)
+        counts = originals.counts(connection, table=table, reason=reason)
+        entries = originals.listed(connection, table=table, reason=reason, everything=everything, limit=limit)
     keys = ("table", "column", "class", "open", "settled")
     totals = Table(
         "counts", "In quarantine", tuple(Column(key, key) for key in keys), tuple(_row(keys, row) for row in counts)
@@ -93,11 +93,11 @@ def show_command(invocation: Invocation, number: int) -> int:
       truing quarantine show 17 --output-format json
     """
     from truing.cli.database import connect_reading, url_of
-    from truing.online import quarantine
+    from truing.online import originals
     from truing.report.document import document
 
     with connect_reading(url_of(invocation)) as connection:
-        entry = quarantine.show(connection, number)
+        entry = originals.show(connection, number)
     return invocation.answer(document("quarantine show", facts=_whole(entry), summary=_state(entry)))
 
 
@@ -124,7 +124,7 @@ def resolve_command(
     """
     from truing.cli.database import connect_writing, url_of
     from truing.errors import UsageError
-    from truing.online import quarantine
+    from truing.online import originals
     from truing.report.document import document
 
     if (value is not None) == keep:
@@ -133,12 +133,12 @@ def resolve_command(
         raise UsageError("Say which entries are meant.", hint="Give either an ID, or --table and --reason.")
     with connect_writing(url_of(invocation)) as connection:
         if number is None:
-            waiting = quarantine.waiting(connection, table=table, reason=reason)
-            everything = quarantine.resolve_all(connection, table=table, reason=reason, value=value, keep=keep)
+            waiting = sum(row[3] for row in originals.counts(connection, table=table, reason=reason))
+            everything = originals.resolve_all(connection, table=table, reason=reason, value=value, keep=keep)
             with click.progressbar(everything, length=waiting, label="Settling", file=sys.stderr) as settled:
                 done = max(settled, default=0)
             return invocation.answer(document("quarantine resolve", summary=f"Settled: {done:,} entries."))
-        entry = quarantine.resolve(connection, number, value=value, keep=keep)
+        entry = originals.resolve(connection, number, value=value, keep=keep)
     return invocation.answer(document("quarantine resolve", facts=_whole(entry), summary=_state(entry)))
 
 

@@ -224,6 +224,7 @@ def verify_command(invocation: Invocation, as_sql: bool, schema: str, program: s
       truing rbac verify
       truing rbac verify --sql > verify.sql
     """
+    from truing.finding import Evidence, Finding, Severity
     from truing.rbac import invariants
     from truing.report.document import Column, Table, document
 
@@ -248,14 +249,24 @@ def verify_command(invocation: Invocation, as_sql: bool, schema: str, program: s
     columns = tuple(Column(key, title) for key, title in titles.items() if any(row[key] is not None for row in rows))
     bad = [each for each in results if each.broken]
     summary = f"{len(results)} invariants hold." if not bad else f"{len(bad)} of {len(results)} invariants are broken."
-    said = tuple(f"{each.invariant.name}: {each.invariant.sentence}" for each in bad)
+    # As findings too: what CI shows at a change, or counts, is made of those.
+    found = [
+        Finding(
+            rule=f"rbac-{each.invariant.name}",
+            severity=Severity.ERROR,
+            subject=schema or "the RBAC database",
+            message=f"{each.invariant.sentence} That is not so {each.broken:,} times.",
+            evidence=tuple(Evidence("for example", subject) for _, subject in each.examples),
+        )
+        for each in bad
+    ]
     return invocation.answer(
         document(
             "rbac verify",
+            findings=found,
             tables=[Table("invariants", "Invariants", columns, rows)],
             summary=summary,
-            next_steps=said,
-            failed=bool(bad),
+            fail_on=invocation.fail_on,
         )
     )
 

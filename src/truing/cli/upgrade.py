@@ -124,7 +124,7 @@ def _verified(invocation: Invocation, recorded: tuple[RecordedRevision, ...], fa
     from truing.cli.database import connect_writing, project
     from truing.cli.migration import version_table
     from truing.online.migrate import verify
-    from truing.online.quarantine import counts
+    from truing.online.originals import counts
     from truing.report.document import Column, Table, document
 
     table, schema = version_table(invocation)
