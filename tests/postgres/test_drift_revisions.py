@@ -166,3 +166,22 @@ def test_the_revisions_of_the_live_database_are_run_once(project, database, caps
     assert states == [("r3",), ("heads",), ("heads",)]
     # Once for both states, and once more to look at each revision.
     assert log.read_text() == "r1r2r3" + "r4r5" + "r1r2r3r4r5"
+
+
+def test_a_module_that_only_an_applied_revision_imports_counts_for_the_newest_state(project, database, capsys):
+    """It is run for the live state only, from which the newest one begins; the newest must not outlive it in the cache."""
+    (project / "wanted.py").write_text('SQL = "CREATE TABLE wanted (id int)"')
+    first = project / "migrations" / "versions" / "r1.py"
+    lines = "def upgrade():\n    import sys; sys.path.insert(0, '.'); from wanted import SQL; op.execute(SQL)\n"
+    first.write_text(first.read_text().replace("def upgrade():\n", lines))
+    database.execute(
+        "CREATE TABLE alembic_version (version_num varchar(32) CONSTRAINT alembic_version_pkc PRIMARY KEY);"
+        "INSERT INTO alembic_version VALUES ('r1')"
+    )
+    asked = ("--models", "--migrations", "--live", "--no-fixes")
+    answer(capsys, *asked)
+    assert "migrations" in answer(capsys, *asked)["facts"]["from the cache"].split(", ")
+    (project / "wanted.py").write_text('SQL = "CREATE TABLE wanted_otherwise (id int)"')
+    document = answer(capsys, *asked)
+    assert "migrations" not in document["facts"]["from the cache"].split(", ")
+    assert "table public.wanted_otherwise" in {each["subject"] for each in document["findings"]}

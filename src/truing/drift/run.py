@@ -188,7 +188,11 @@ class _Run:
                 if database is not None and set(applied.reply.heads) == set(stamped):
                     return database, applied
                 if database is not None:
-                    return self._run(_HEADS, start=database)
+                    made, head = self._run(_HEADS, start=database)
+                    # The cache goes by what was imported: also by what only the revisions before have asked for.
+                    files = tuple(sorted({*applied.reply.files, *head.reply.files}))
+                    reply = msgspec.structs.replace(head.reply, files=files)
+                    return made, msgspec.structs.replace(head, reply=reply)
         # Unknown there, or not to be run apart from the rest: all at once says what is wrong.
         return self._run(_HEADS)
 
