@@ -20,7 +20,7 @@ from truing.rule import Block, Registry
 BASELINE = """
 CREATE SCHEMA auth;
 CREATE TABLE auth.users (id uuid PRIMARY KEY);
-CREATE TABLE profiles (id uuid PRIMARY KEY);
+CREATE TABLE profiles (id uuid PRIMARY KEY, code int, __truing_0a1b2c3d_old text);
 """
 
 RULES = list(Registry.discover(rules, group="").values())

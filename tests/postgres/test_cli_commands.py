@@ -100,6 +100,35 @@ def test_up_settle_and_down_again(ini, database, capsys):
     assert [(row["key"], row["settled"]) for row in said["tables"][1]["rows"]] == [("10", "kept as it is")]
 
 
+def test_the_kept_column_is_not_dropped_by_hand_and_without_it_no_way_back_is_begun(ini, database, capsys):
+    versions = ini.parent / "migrations" / "versions"
+    revision = versions / "convert.py"
+    # A downgrade that has done something before it comes to the originals.
+    first = 'op.execute("ALTER TABLE app.profiles ADD COLUMN half int")\n    op.revert'
+    revision.write_text(revision.read_text().replace("op.revert", first))
+    assert run(["upgrade"]) == 0
+    columns = (
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'app.profiles'::regclass AND attnum > 0 AND NOT attisdropped"
+    )
+    (kept,) = [name for (name,) in database.execute(columns) if name.startswith("__truing_")]
+    drop = f"ALTER TABLE app.profiles DROP COLUMN {kept}"
+    body = f'revision = "drop"\ndown_revision = "convert"\nfrom alembic import op\ndef upgrade():\n    op.execute("{drop}")\n'
+    (versions / "drop.py").write_text(body)
+
+    for arguments in (["lint", "--only", "revisions"], ["audit"], ["upgrade"]):
+        code, said = answer(capsys, *arguments)
+        assert (code, [each["rule"] for each in said["findings"]]) == (1, ["removed-kept-column"]), arguments
+        assert "contract_column_online" in said["findings"][0]["remedy"]
+    assert (kept,) in database.execute(columns)
+
+    database.execute(drop)
+    with pytest.raises(Exception, match="has no field"):
+        database.execute("INSERT INTO app.profiles DEFAULT VALUES")
+    assert run(["downgrade", "-1"]) == 2
+    assert f"kept its original values, {kept}, is gone" in " ".join(capsys.readouterr().err.split())
+    assert ("half",) not in database.execute(columns)
+
+
 def test_everything_of_a_class_is_settled_at_once_and_a_refusal_says_how_far_it_came(ini, database, capsys):
     run(["upgrade"])
     everything = ("quarantine", "resolve", "--table", "app.profiles", "--reason", "malformed")

@@ -33,7 +33,7 @@ from truing.changes import (
 from truing.names import QualifiedName, ident
 from truing.versions import PostgresVersion
 
-Reason: TypeAlias = Literal["created", "settled", "missing", "unanswerable", "unreadable", "refused"]
+Reason: TypeAlias = Literal["created", "settled", "missing", "unanswerable", "unreadable", "refused", "kept"]
 
 
 class Catalog(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ class Asking:
     # -- saying no -----------------------------------------------------------------------------------------------------
 
     def _no(self, change: AnyChange, source: Source, kind: Reason, reason: str, remedy: str = "") -> None:
-        if isinstance(change, DropColumn | RenameColumn | DropNotNull):
+        if kind != "kept" and isinstance(change, DropColumn | RenameColumn | DropNotNull):
             return
         self.unasked.append(
             Unasked(change=describe(change), table=change.table, source=source, reason=reason, kind=kind, remedy=remedy)

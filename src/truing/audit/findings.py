@@ -23,6 +23,7 @@ _UNASKED: Final = {
     # An audit that could not look must not say that all is well.
     "unreadable": ("unreadable-rows", Severity.ERROR),
     "refused": ("refused-change", Severity.ERROR),
+    "kept": ("removed-kept-column", Severity.ERROR),
     "left": ("unanswered-question", Severity.INFO),
 }
 

@@ -135,8 +135,8 @@ class Unasked(msgspec.Struct, frozen=True, kw_only=True):
         kind: ``created``: what it is about does not exist yet. ``settled``: the catalog shows it as done, or no row
             can break it. ``missing``: what it is about does not exist and no pending revision makes it.
             ``unanswerable``: PostgreSQL could not answer. ``unreadable``: this role may not read (all of) the rows.
-            ``refused``: PostgreSQL refuses the change whatever the rows are. ``left``: the upgrade itself looks, before
-            it changes anything.
+            ``refused``: PostgreSQL refuses the change whatever the rows are. ``kept``: it takes away originals
+            of a type change. ``left``: the upgrade itself looks, before it changes anything.
         remedy: what to do about it.
     """
 
@@ -144,7 +144,7 @@ class Unasked(msgspec.Struct, frozen=True, kw_only=True):
     table: QualifiedName
     source: Source
     reason: str
-    kind: Literal["created", "settled", "missing", "unanswerable", "unreadable", "refused", "left"]
+    kind: Literal["created", "settled", "missing", "unanswerable", "unreadable", "refused", "kept", "left"]
     remedy: str = ""
 
 

@@ -17,7 +17,7 @@ from truing.audit.pending import TableThen
 from truing.audit.probes import not_null, type_change
 from truing.audit.probes.foreign_key import Parent
 from truing.audit.probes.probe import ALIAS
-from truing.audit.wording import created
+from truing.audit.wording import created, kept
 from truing.changes import (
     AddColumn,
     AlterColumnType,
@@ -35,7 +35,7 @@ from truing.changes import (
     RevertColumnType,
 )
 from truing.errors import UnsupportedChangeError
-from truing.names import QualifiedName, ident
+from truing.names import QualifiedName, ident, is_derived
 from truing.online.conversion import Conversion
 from truing.revisions.record import RecordedRevision, RecordedStatement
 
@@ -86,6 +86,8 @@ class Walk(Asking):
                 self.schema.rename(change.table, change.to)
             case DropConstraint() | DropIndex():
                 self.schema.dropped.add(QualifiedName(change.table.schema, change.name))
+            case DropColumn() | RenameColumn() if is_derived(change.column):
+                self._no(change, source, "kept", *kept(change.column))
             case OtherStatement():
                 touches.note(self.schema, change, source, self.catalog.default_schema)
             case _:

@@ -17,9 +17,12 @@ from truing.changes import (
     AlterColumnType,
     AnyChange,
     CreateIndex,
+    DropColumn,
+    RenameColumn,
     SetNotNull,
     ValidateConstraint,
 )
+from truing.names import ident
 
 
 def soften(probe: Probe, touch: Touch) -> Probe:
@@ -42,6 +45,19 @@ def created(revision: str) -> str:
     return f"created by pending revision {revision}: nothing to audit yet"
 
 
+def kept(column: str) -> tuple[str, str]:
+    """Say what goes with a column that an online type change keeps, and what to do instead."""
+    why = (
+        f"{ident(column)} keeps the original values of an online type change: without it there is no way back, and the"
+        " triggers that write to it make every INSERT fail"
+    )
+    remedy = (
+        "Leave it. When nobody will go back any more: op.contract_column_online(table, column), which keeps the few"
+        " originals that are needed."
+    )
+    return why, remedy
+
+
 def describe(change: AnyChange) -> str:
     """Say what a change is, for a person."""
     texts: dict[type, Callable[[Any], str]] = {
@@ -52,6 +68,8 @@ def describe(change: AnyChange) -> str:
         AddCheck: lambda c: f"CHECK {c.name or c.expression}",
         CreateIndex: lambda c: f"{'UNIQUE ' if c.unique else ''}INDEX ({', '.join(c.elements)})",
         AddColumn: lambda c: f"add {c.column} {c.type}",
+        DropColumn: lambda c: f"drop {ident(c.column)}",
+        RenameColumn: lambda c: f"rename {ident(c.column)}",
         ValidateConstraint: lambda c: f"validate {c.name}",
     }
     text = texts.get(type(change))

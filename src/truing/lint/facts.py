@@ -74,6 +74,22 @@ class TableReference(Fact, frozen=True, kw_only=True):
         return printed(self.schema, self.name)
 
 
+class ColumnRemoval(Fact, frozen=True, kw_only=True):
+    """A revision drops or renames a column.
+
+    Attributes:
+        table: the table, as a statement would name it.
+        column: the column.
+        action: ``drops`` or ``renames``.
+        evidence: what was seen.
+    """
+
+    table: str
+    column: str
+    action: Literal["drops", "renames"]
+    evidence: tuple[Evidence, ...] = ()
+
+
 class UnusedSuppression(Fact, frozen=True, kw_only=True):
     """A suppression that nothing needs; ``rule`` is the name in it, ``known`` whether there is such a rule."""
 

@@ -17,19 +17,21 @@ import msgspec
 import psycopg
 
 from truing.catalog.read import read_table
-from truing.changes import AnyChange, DropColumn
+from truing.changes import AnyChange, DropColumn, RestoreColumnType
 from truing.errors import OnlineError, TruingError, UnsupportedChangeError
 from truing.finding import Location
 from truing.names import QualifiedName, literal
+from truing.online import journal
 from truing.online.database import check_target, naming
 from truing.online.events import Observer, current_observer
+from truing.online.operations.convert_back import refuse_lost
 from truing.online.operations.planners import planner_of
 from truing.online.run import stop_requested
 from truing.online.settings import OnlineSettings, current_settings
 from truing.plan import Plan
 from truing.revisions.history import applied
 from truing.revisions.project import Project
-from truing.revisions.record import RecordedRevision, RecordedStatement
+from truing.revisions.record import RecordedRevision, RecordedStatement, record
 from truing.revisions.urls import conninfo, sqlalchemy_url
 
 Command = Literal["upgrade", "downgrade"]
@@ -111,6 +113,7 @@ def run(
 
     Raises:
         ProjectError: ``env.py`` goes to another database than the one that was named.
+        OnlineError: a downgrade would have to give back originals that are gone; nothing was run.
         TruingError: it stopped; running it again goes on from there.
     """
     from alembic import command as alembic_command  # noqa: PLC0415 - loading it is slow
@@ -122,12 +125,31 @@ def run(
     try:
         with project.at_root(), naming(url), _stopping_on_interrupt():
             check_target(config, url)
+            if command == "downgrade":
+                _refuse_lost(project, target)
             (alembic_command.upgrade if command == "upgrade" else alembic_command.downgrade)(config, target)
     finally:
         if observed:
             current_observer.reset(observed)
         if chosen:
             current_settings.reset(chosen)
+
+
+def _refuse_lost(project: Project, target: str) -> None:
+    """Refuse a downgrade that would come to a way back without originals when half of it is done."""
+    options = project.context_options()
+    with connect(project) as connection:
+        if not journal.exists(connection):
+            return
+        at = applied(connection, options.get("version_table") or "alembic_version", options.get("version_table_schema"))
+        row = connection.execute("SELECT current_schema()").fetchone()
+        schema = (row and row[0]) or "public"
+        recorded = record(project, direction="downgrade", lower=target, applied=at, default_schema=schema) if at else ()
+        restored = set()
+        for change in (each for one in recorded for statement in one.statements for each in statement.changes):
+            refuse_lost(change, (change.table, getattr(change, "column", "")) in restored, connection)
+            if isinstance(change, RestoreColumnType):
+                restored.add((change.table, change.column))
 
 
 @contextmanager

@@ -82,7 +82,10 @@ class RecordedRevision(Revision, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What the child process is asked; fields as in :func:`record` and :func:`truing.revisions.history.pending`."""
+    """What the child process is asked; fields as in :func:`record` and :func:`truing.revisions.history.pending`.
+
+    A record of a downgrade from where a database is has ``applied``, and its target in ``lower``.
+    """
 
     project: Project
     task: Literal["record", "pending", "all"]
@@ -111,6 +114,7 @@ def record(
     upper: str = "heads",
     direction: Direction = "upgrade",
     default_schema: str = "public",
+    applied: tuple[str, ...] = (),
     timeout: float = 120.0,
 ) -> tuple[RecordedRevision, ...]:
     """Record what revisions would run.
@@ -122,6 +126,8 @@ def record(
         upper: where it ends: a revision, ``head``, ``heads`` or ``label@head``.
         direction: which of their two functions is read.
         default_schema: the schema of names that a statement does not qualify.
+        applied: for a downgrade, where the database is: the range is then what ``alembic downgrade`` would run to get
+            to ``lower``, which may be relative (``-1``).
         timeout: seconds that all of it may take.
 
     Returns:
@@ -140,6 +146,7 @@ def record(
         upper=upper,
         direction=direction,
         default_schema=default_schema,
+        applied=applied,
     )
     return ask(request, timeout).recorded
 

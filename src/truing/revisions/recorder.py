@@ -93,6 +93,9 @@ def _chosen(script: ScriptDirectory, request: Request) -> list[Script]:
                 raise CommandError(f"there is no revision {name!r}")
             found.append(one)
         return found
+    if request.direction == "downgrade" and request.applied:
+        # What alembic.command.downgrade() asks.
+        return [step.revision for step in script._downgrade_revs(request.lower, request.applied)]  # type: ignore[arg-type]  # noqa: SLF001
     newest_first = list(script.walk_revisions(request.lower, request.upper))
     lower = {one.revision for one in script.get_revisions(request.lower) if one} if request.lower != "base" else set()
     chosen = [one for one in newest_first if one.revision not in lower]

@@ -1,4 +1,4 @@
-"""Which tables do revisions name? Recorded revisions in; facts with the lines that cause them out.
+"""Which tables do revisions name, which columns do they drop? Recorded revisions in; facts with their lines out.
 
 Raw SQL and operations meet here: both were recorded as statements, and the parse tree says what they name. A statement
 that the parser cannot read, and a revision that cannot be recorded, are facts of their own.
@@ -10,10 +10,10 @@ import ast
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from truing.changes import AddForeignKey, AlterColumnType, AnyChange
+from truing.changes import AddForeignKey, AlterColumnType, AnyChange, DropColumn, RenameColumn
 from truing.errors import SqlSyntaxError
 from truing.finding import Evidence, Location
-from truing.lint.facts import Fact, Facts, Scope, Suppressor, TableReference, UnrecordableRevision
+from truing.lint.facts import ColumnRemoval, Fact, Facts, Scope, Suppressor, TableReference, UnrecordableRevision
 from truing.lint.references.live import named_in_body
 from truing.revisions.record import RecordedRevision, RecordedStatement
 from truing.sql.comments import python_suppressions, sql_suppressions
@@ -67,6 +67,18 @@ def _statement_facts(revision: str, statement: RecordedStatement, source: _Sourc
             revision=revision,
             evidence=(Evidence("statement", shown),) if shown else (),
         )
+    for change in statement.changes:
+        if isinstance(change, DropColumn | RenameColumn):
+            yield ColumnRemoval(
+                subject=subject,
+                table=change.table.sql,
+                column=change.column,
+                action="drops" if isinstance(change, DropColumn) else "renames",
+                location=statement.location,
+                scopes=source.scopes(statement.location),
+                revision=revision,
+                evidence=(Evidence("statement", shown),) if shown else (),
+            )
 
 
 _IN_BODY = "has a function body whose text names"

@@ -13,7 +13,8 @@ import msgspec
 import psycopg
 
 from truing.catalog.model import Table
-from truing.changes import ContractColumnType, RestoreColumnType, RevertColumnType
+from truing.catalog.read import read_table
+from truing.changes import AnyChange, ContractColumnType, RestoreColumnType, RevertColumnType
 from truing.errors import OnlineError, UnsupportedChangeError
 from truing.locks import LockMode, TableLock
 from truing.names import QualifiedName, ident, idents
@@ -65,6 +66,8 @@ def plan_revert(change: RevertColumnType, connection: psycopg.Connection[Any]) -
         steps = _revert_swapped(record, record.carry)
     elif table.column(dual.new) is not None or not entry.done:
         steps = _give_up(dual, record.carry)
+    elif journal.load(connection, contract_identity(table.name, change.column)) is None:
+        raise _gone(dual, ident(dual.old), "column")
     else:
         raise OnlineError(
             f"{table.name}.{ident(change.column)} has been contracted",
@@ -83,6 +86,43 @@ def plan_revert(change: RevertColumnType, connection: psycopg.Connection[Any]) -
         undoes=dual.op_id,
     )
     return plan, {}
+
+
+def _gone(dual: DualColumn, name: str, what: str) -> OnlineError:
+    """Say that what the original values were kept in is no longer there, and was not taken away by us."""
+    return OnlineError(
+        f"{dual.table}.{ident(dual.column)} cannot be taken back to {dual.source_type}:"
+        f" the {what} that kept its original values, {name}, is gone",
+        hint=f"Bring the {what} back from a backup. Or give up the originals: convert the column as it is now with"
+        f" op.convert_column_online({dual.table.name!r}, {dual.column!r}, {dual.source_type!r}) in a new revision.",
+    )
+
+
+def refuse_lost(change: AnyChange, restored: bool, connection: psycopg.Connection[Any]) -> None:
+    """Refuse a way back whose original values are gone, before anything of a downgrade is run.
+
+    Args:
+        change: of the downgrade; only ways back of type changes are looked at.
+        restored: whether the downgrade makes the old column again before.
+        connection: to the database.
+
+    Raises:
+        OnlineError: somebody has dropped what truing kept them in.
+    """
+    if not isinstance(change, RevertColumnType | RestoreColumnType):
+        return
+    known = _entry(connection, change.table, change.column)
+    table = read_table(connection, change.table)
+    if known is None or table is None:
+        return
+    entry, record = known
+    dual, contract = record.dual, journal.load(connection, contract_identity(change.table, change.column))
+    if record.direct or record.carry is None or not entry.done or table.column(dual.old) is not None:
+        return
+    if isinstance(change, RevertColumnType) and not (restored and contract is not None):
+        plan_revert(change, connection)
+    elif contract is not None and connection.execute("SELECT to_regclass(%s)", (dual.residue,)).fetchone() == (None,):
+        raise _gone(dual, dual.residue, "table")
 
 
 def _as_before(table: Table, record: Record) -> Table:
