@@ -55,6 +55,8 @@ class Config(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
             tenants.
         application_role: the role that the application connects as; None to leave its privileges alone.
         search_path: the schemas that an unqualified name stands for where no database can be asked.
+        head: where the migrations end, as ``alembic upgrade`` takes it (``main@head``): for a folder of several
+            histories, of which a database has one.
         base: what is there before the first revision, for ``truing drift``: a file (``schema.sql``) or the URL of a
             database.
         base_revision: the revision that the base is at; it and those below it are not run.
@@ -79,6 +81,7 @@ class Config(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     tenant_column: str | None = None
     application_role: str | None = None
     search_path: tuple[str, ...] = ("public",)
+    head: str = "heads"
     base: str | None = None
     base_revision: str | None = None
     tenant_schemas: str | None = None

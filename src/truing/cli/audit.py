@@ -16,9 +16,7 @@ LONG_BYTES = 64 * 1024 * 1024
 
 
 @click.command("audit")
-@click.option(
-    "--to", "revision", default="heads", show_default=True, metavar="REV", help="Up to where, as Alembic names it."
-)
+@click.option("--to", "revision", show_default="heads", metavar="REV", help="Up to where, as Alembic names it.")
 @click.option(
     "--timeout",
     type=click.FloatRange(0),
@@ -30,7 +28,7 @@ LONG_BYTES = 64 * 1024 * 1024
 @click.option("--values/--no-values", default=True, show_default=True, help="Show the values of sample rows.")
 @click.option("--schema", metavar="NAME", help="Where tables are that a revision does not qualify.")
 @common
-def command(invocation: Invocation, revision: str, timeout: float, values: bool, schema: str | None) -> int:
+def command(invocation: Invocation, revision: str | None, timeout: float, values: bool, schema: str | None) -> int:
     """Say which rows the pending revisions would refuse or alter, before anything is changed.
 
     Nothing is written: revisions are recorded, not run, and every table is read once in a read-only transaction. A role
@@ -52,7 +50,8 @@ def command(invocation: Invocation, revision: str, timeout: float, values: bool,
     start = time.monotonic()
     settings = AuditSettings(statement_timeout_s=timeout, values=values, default_schema=schema)
     with connect_reading(url_of(invocation)) as connection:
-        revisions = pending_revisions(project(invocation), connection, revision, default_schema=schema)
+        found = project(invocation)
+        revisions = pending_revisions(found, connection, revision or found.head, default_schema=schema)
         result = audit(connection, revisions, settings=settings, on_table=lambda reading: _tell(invocation, reading))
     return invocation.answer(audit_document(result, invocation.fail_on, seconds=time.monotonic() - start))
 

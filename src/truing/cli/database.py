@@ -29,6 +29,7 @@ def project(invocation: Invocation) -> Project:
         section=invocation.alembic_name or "alembic",
         x=invocation.x_arguments,
         database_url=invocation.database_url,
+        head=invocation.config.head,
     )
 
 

@@ -138,7 +138,9 @@ def _taken(invocation: Invocation, asked: dict[str, Any]) -> Taken:
                 raise ProjectError
             base = find_base(invocation.config.base, invocation.config.base_revision, invocation.config.folder)
             start = load(base, workshop) if base is not None else None
-            _, built = build_migrations(workshop, found, start=start, stamp=base.revisions if base is not None else ())
+            _, built = build_migrations(
+                workshop, found, (found.head,), start=start, stamp=base.revisions if base is not None else ()
+            )
         else:
             named = (asked["models"],) if asked["models"] else invocation.config.metadata
             folder = str(Path.cwd() if asked["models"] else invocation.config.folder)

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 @click.command("upgrade")
-@click.option("--to", "revision", default="heads", show_default=True, metavar="REV", help="Where to, as in Alembic.")
+@click.option("--to", "revision", show_default="heads", metavar="REV", help="Where to, as in Alembic.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print the steps with their locks; run nothing.")
 @click.option("--no-audit", is_flag=True, help="Do not read the tables first.")
 @common
-def command(invocation: Invocation, revision: str, only_plan: bool, no_audit: bool) -> int:
+def command(invocation: Invocation, revision: str | None, only_plan: bool, no_audit: bool) -> int:
     """Bring the database to the newest revision while the application keeps writing.
 
     First an audit reads every table concerned: where rows would make a revision fail, nothing is begun. Then the
@@ -39,6 +39,7 @@ def command(invocation: Invocation, revision: str, only_plan: bool, no_audit: bo
     from truing.revisions.record import record
 
     found = project(invocation)
+    revision = revision or found.head
     before = heads(invocation)
     waiting = pending(found, before, revision)
     if not waiting:

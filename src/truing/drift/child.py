@@ -86,6 +86,7 @@ def _migrations(request: Request) -> Reply:
     MigrationContext.__init__ = noting  # type: ignore[assignment,method-assign]
     with project.at_root():
         script = project.script(config)
+        heads = project.heads(script)
         known = tuple(each.revision for each in script.walk_revisions())
         if request.stamp:
             _stamp(config, script, request)
@@ -95,8 +96,8 @@ def _migrations(request: Request) -> Reply:
     return Reply(
         version_table=options.get("version_table") or "alembic_version",
         version_schema=options.get("version_table_schema"),
-        heads=tuple(sorted(script.get_heads())),
-        branches={head: _labels(script, head) for head in script.get_heads()},
+        heads=heads,
+        branches={head: _labels(script, head) for head in heads},
         revisions=known,
         files=own_files(),
         translate=tuple(translate),

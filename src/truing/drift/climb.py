@@ -28,6 +28,7 @@ from truing.errors import ProjectError
 from truing.finding import Location
 from truing.names import QualifiedName
 from truing.revisions.failure import Failure, failure
+from truing.revisions.project import Project
 
 Way = Literal["upgrade", "downgrade", "second upgrade"]
 
@@ -41,7 +42,7 @@ def climb(request: Request) -> Reply:
     project, config = configured(request)
     with project.at_root():
         script = project.script(config)
-        return _Climb(request, config, script).reply()
+        return _Climb(request, project, config, script).reply()
 
 
 class FailedError(Exception):
@@ -60,10 +61,11 @@ class FailedError(Exception):
 class _Climb:
     """One database, and the revisions that are run on it one at a time."""
 
-    def __init__(self, request: Request, config: Config, script: ScriptDirectory) -> None:
+    def __init__(self, request: Request, project: Project, config: Config, script: ScriptDirectory) -> None:
         self._request, self._config, self._script = request, config, script
+        self._heads = project.heads(script)
         # From the bottom, each after all that it needs, whatever branch they are on.
-        self._order: list[Script] = [*script.walk_revisions()][::-1]
+        self._order: list[Script] = [*script.iterate_revisions(self._heads, "base")][::-1]
         self._version_table, self._version_schema = "alembic_version", None
         self._at: tuple[str, ...] = ()
 
@@ -88,7 +90,7 @@ class _Climb:
             if number == floor:
                 ground = before
         reply = Reply(
-            heads=tuple(sorted(self._script.get_heads())),
+            heads=self._heads,
             revisions=tuple(each.revision for each in self._order),
             stairs=tuple(stairs),
         )

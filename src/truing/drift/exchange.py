@@ -150,7 +150,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
         files: the person's own modules that were imported: the cache depends on them.
         schemas_made: schemas that the models need and nobody makes for them.
         version_table: Alembic's table, and its schema.
-        revisions: every revision of the project; ``heads`` are the newest.
+        revisions: every revision of the project; ``heads`` are the newest of its history.
         branches: the labels of each head's branch; empty where it has none.
         filters: whether ``env.py`` has an ``include_object`` or ``include_name``.
         tables: how many tables the models have.

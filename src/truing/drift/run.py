@@ -38,7 +38,6 @@ from truing.revisions.project import Project
 from truing.server import ScratchDatabase
 
 _RUNNER: Final = "postgres"
-_HEADS: Final = ("heads",)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +110,7 @@ class _Run:
     def __init__(self, project: Project | None, options: Options, live: Taken | None, workshop: Workshop) -> None:
         self._project, self._options, self._workshop = project, options, workshop
         self._groups: tuple[Group, ...] = ()
+        self._head = (project.head,) if project is not None else ()
         self._tenant_schema = options.tenant_model_schema or (live.search_path[:1] or ("public",))[0] if live else ""
         if live is not None and options.tenant_schemas:
             pattern, runner = options.tenant_schemas, live.runner or _RUNNER
@@ -128,7 +128,7 @@ class _Run:
     def outcome(self) -> Outcome:
         started = time.monotonic()
         live = self._live
-        head = self._migrations(_HEADS) if self._options.migrations else None
+        head = self._migrations(self._head) if self._options.migrations else None
         applied = self._applied(head) if head is not None and live is not None else None
         models = self._models(head) if self._options.models else None
         sides, left = self._sides(models, head, applied)
@@ -161,8 +161,8 @@ class _Run:
     # -- building
 
     def _migrations(self, revisions: tuple[str, ...]) -> Built:
-        name = "migrations" if revisions == _HEADS else "migrations at live"
-        build = self._build_head if revisions == _HEADS else lambda: self._run(revisions)
+        name = "migrations" if revisions == self._head else "migrations at live"
+        build = self._build_head if revisions == self._head else lambda: self._run(revisions)
         return self._kept(name, self._migration_parts(revisions), build)
 
     def _migration_parts(self, revisions: tuple[str, ...]) -> tuple[Any, ...]:
@@ -188,13 +188,13 @@ class _Run:
                 if database is not None and set(applied.reply.heads) == set(stamped):
                     return database, applied
                 if database is not None:
-                    made, head = self._run(_HEADS, start=database)
+                    made, head = self._run(self._head, start=database)
                     # The cache goes by what was imported: also by what only the revisions before have asked for.
                     files = tuple(sorted({*applied.reply.files, *head.reply.files}))
                     reply = msgspec.structs.replace(head.reply, files=files)
                     return made, msgspec.structs.replace(head, reply=reply)
         # Unknown there, or not to be run apart from the rest: all at once says what is wrong.
-        return self._run(_HEADS)
+        return self._run(self._head)
 
     def _models(self, head: Built | None) -> Built:
         project, options = self._project, self._options
@@ -307,7 +307,7 @@ class _Run:
         watch = owners(drifts, [each for each in (sides.models, sides.head, sides.applied, sides.live) if each])
         try:
             built = self._kept(
-                "history", (*self._migration_parts(_HEADS), watch), lambda: self._run(_HEADS, watch=watch)
+                "history", (*self._migration_parts(self._head), watch), lambda: self._run(self._head, watch=watch)
             )
         except RevisionError:
             # They have run before. What does not run while it is looked at has no history, and that is all.
@@ -340,7 +340,7 @@ class _Run:
         """Give a database in which all migrations have been run."""
         found = self._databases.get("migrations") or self._databases.get("history")
         if found is None:
-            found, _ = self._run(_HEADS)
+            found, _ = self._run(self._head)
             self._databases["migrations"] = found
         return found
 

@@ -59,7 +59,7 @@ class Bench:
         named = self._named
         if named is None and self.config.alembic_config:
             named = self.config.folder / self.config.alembic_config
-        return discover(self._root, config=named)
+        return discover(self._root, config=named, head=self.config.head)
 
     @property
     def server(self) -> str:
@@ -85,7 +85,9 @@ class Bench:
         """Make a database with all migrations, and return its URL."""
         role = self.config.application_role
         around = Around(roles=(role,) if role else ())
-        database, _ = build_migrations(self._workshop, self.project, around=around, **self._begin())
+        database, _ = build_migrations(
+            self._workshop, self.project, (self.project.head,), around=around, **self._begin()
+        )
         return database.url
 
     def _begin(self) -> dict[str, Any]:

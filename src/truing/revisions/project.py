@@ -44,6 +44,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         section: the section of the ini file (``-n``).
         x: the arguments of ``-x``, each ``key=value`` or ``key``.
         database_url: the URL of ``--database-url``, if it was given.
+        head: where its history ends, as ``alembic upgrade`` takes it; one of them where a folder holds several histories.
     """
 
     root: str
@@ -52,6 +53,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     section: str = "alembic"
     x: tuple[str, ...] = ()
     database_url: str | None = None
+    head: str = "heads"
 
     @property
     def name(self) -> str:
@@ -112,6 +114,18 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
                 with suppress(ProjectError):
                     self.context_options()
                 return loaded()
+
+    def heads(self, script: ScriptDirectory) -> tuple[str, ...]:
+        """Name the newest revisions of its history, sorted.
+
+        Raises:
+            ProjectError: it has no such revision or branch.
+        """
+        with self._errors():
+            found = {each.revision for each in script.get_revisions(self.head) if each is not None}
+        if not found and self.head != "heads":
+            raise ProjectError(f"head = {self.head!r} names no revision", hint="`alembic heads` lists them.")
+        return tuple(sorted(found))
 
     def url(self, environment: Mapping[str, str] = os.environ) -> str:
         """Say which database is meant: ``--database-url``, the environment, then ``sqlalchemy.url``.
@@ -191,6 +205,7 @@ def discover(
     section: str = "alembic",
     x: tuple[str, ...] | list[str] = (),
     database_url: str | None = None,
+    head: str = "heads",
 ) -> Project:
     """Find the Alembic project.
 
@@ -201,13 +216,14 @@ def discover(
         section: the section of ``-n``.
         x: the arguments of ``-x``.
         database_url: the URL of ``--database-url``.
+        head: where its history ends.
 
     Raises:
         ProjectError: there is none, or the file that was named does not exist.
     """
     folder = Path(start or Path.cwd()).absolute()
     named = config or os.environ.get("ALEMBIC_CONFIG")
-    common: dict[str, Any] = {"section": section, "x": tuple(x), "database_url": database_url}
+    common: dict[str, Any] = {"section": section, "x": tuple(x), "database_url": database_url, "head": head}
     if named:
         return _named(folder, folder / named, common)
     for place in (folder, *folder.parents):
