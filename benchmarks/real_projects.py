@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,11 @@ class Project:
         lines = file.read_text().split() if file.exists() else []
         return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
+    def head(self) -> str:
+        """Read where its history ends, as ``alembic upgrade`` takes it."""
+        file = self.folder / "pyproject.toml"
+        return tomllib.loads(file.read_text())["tool"]["truing"]["head"] if file.exists() else "heads"
+
     def run(self, *words: str) -> tuple[subprocess.CompletedProcess[str], float]:
         """Run one of the environment's commands in the project's folder."""
         environment = {
@@ -100,7 +106,7 @@ class Project:
     def measure(self) -> dict[str, Any]:
         """Migrate, and ask all three."""
         told: dict[str, Any] = {"project": self.name, "version": self.version()}
-        migrated, told["upgrade, s"] = self.run("alembic", "upgrade", "heads")
+        migrated, told["upgrade, s"] = self.run("alembic", "upgrade", self.head())
         if migrated.returncode:
             return {**told, "upgrade": _last(migrated)}
         told["revisions"] = int(self.run("python", "-c", _REVISIONS)[0].stdout or 0)

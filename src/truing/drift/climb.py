@@ -7,6 +7,7 @@ revision that fails, since nobody knows what a database is after that; whoever a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import closing
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script import Script, ScriptDirectory
+from alembic.util import to_tuple
 from psycopg.conninfo import make_conninfo
 
 from truing.catalog.diff import compare
@@ -45,6 +47,18 @@ def climb(request: Request) -> Reply:
         return _Climb(request, project, config, script).reply()
 
 
+def needed(script: ScriptDirectory, heads: Iterable[str]) -> frozenset[str]:
+    """Name revisions and all that they follow or depend on."""
+    found: set[str] = set()
+    waiting = list(heads)
+    while waiting:
+        revision = script.get_revision(waiting.pop())
+        if revision.revision not in found:
+            found.add(revision.revision)
+            waiting += [*to_tuple(revision.down_revision, ()), *to_tuple(revision.dependencies, ())]
+    return frozenset(found)
+
+
 class FailedError(Exception):
     """A revision fails."""
 
@@ -65,7 +79,8 @@ class _Climb:
         self._request, self._config, self._script = request, config, script
         self._heads = project.heads(script)
         # From the bottom, each after all that it needs, whatever branch they are on.
-        self._order: list[Script] = [*script.iterate_revisions(self._heads, "base")][::-1]
+        meant = needed(script, self._heads)
+        self._order: list[Script] = [each for each in script.walk_revisions() if each.revision in meant][::-1]
         self._version_table, self._version_schema = "alembic_version", None
         self._at: tuple[str, ...] = ()
 

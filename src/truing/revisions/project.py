@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ENVIRONMENT: Final = ("TRUING_DATABASE_URL", "DATABASE_URL")
 """The environment variables that may hold the URL, the strongest first."""
 
+_HEADS: Final = "heads"
 _TEMPLATE_URL: Final = "driver://user:pass@localhost/dbname"
 
 
@@ -44,7 +45,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         section: the section of the ini file (``-n``).
         x: the arguments of ``-x``, each ``key=value`` or ``key``.
         database_url: the URL of ``--database-url``, if it was given.
-        head: where its history ends, as ``alembic upgrade`` takes it; one of them where a folder holds several histories.
+        head: where its history ends, as ``alembic upgrade`` takes it; a folder may hold several histories.
     """
 
     root: str
@@ -53,7 +54,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     section: str = "alembic"
     x: tuple[str, ...] = ()
     database_url: str | None = None
-    head: str = "heads"
+    head: str = _HEADS
 
     @property
     def name(self) -> str:
@@ -121,9 +122,12 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ProjectError: it has no such revision or branch.
         """
+        if self.head == _HEADS:
+            # Also those that another one only depends on, which Alembic's own `heads` leaves out.
+            return tuple(sorted(script.get_heads()))
         with self._errors():
             found = {each.revision for each in script.get_revisions(self.head) if each is not None}
-        if not found and self.head != "heads":
+        if not found:
             raise ProjectError(f"head = {self.head!r} names no revision", hint="`alembic heads` lists them.")
         return tuple(sorted(found))
 
@@ -205,7 +209,7 @@ def discover(
     section: str = "alembic",
     x: tuple[str, ...] | list[str] = (),
     database_url: str | None = None,
-    head: str = "heads",
+    head: str = _HEADS,
 ) -> Project:
     """Find the Alembic project.
 
