@@ -115,6 +115,9 @@ def test_the_kept_column_is_not_dropped_by_hand_and_without_it_no_way_back_is_be
     body = f'revision = "drop"\ndown_revision = "convert"\nfrom alembic import op\ndef upgrade():\n    op.execute("{drop}")\n'
     (versions / "drop.py").write_text(body)
 
+    code, said = answer(capsys, "upgrade", "--plan")
+    assert said["tables"][0]["rows"][0]["locks"] == "ACCESS EXCLUSIVE on app.profiles: reads and writes wait"
+
     for arguments in (["lint", "--only", "revisions"], ["audit"], ["upgrade"]):
         code, said = answer(capsys, *arguments)
         assert (code, [each["rule"] for each in said["findings"]]) == (1, ["removed-kept-column"]), arguments

@@ -7,6 +7,9 @@ import pytest
 
 from truing.locks import LockMode, TableLock
 from truing.names import QualifiedName
+from truing.online.statement_locks import locks_of, say
+from truing.sql.lower import lower
+from truing.sql.parse import parse
 
 TABLE = QualifiedName('we"ird', "select")
 
@@ -66,3 +69,90 @@ def test_a_conflict_goes_both_ways():
     assert {(a, b) for a in LockMode for b in LockMode if a.conflicts_with(b)} == {
         (b, a) for a in LockMode for b in LockMode if a.conflicts_with(b)
     }
+
+
+STATEMENTS = """
+ALTER TABLE app.child ADD COLUMN c int
+ALTER TABLE app.child ADD COLUMN c int REFERENCES app.parent
+ALTER TABLE app.child DROP COLUMN n
+ALTER TABLE app.child DROP COLUMN parent
+ALTER TABLE app.child DROP CONSTRAINT fk
+ALTER TABLE app.child RENAME COLUMN n TO m
+ALTER TABLE app.child RENAME TO kid
+ALTER TABLE app.child ALTER COLUMN n TYPE bigint
+ALTER TABLE app.child ALTER COLUMN n SET NOT NULL
+ALTER TABLE app.child ALTER COLUMN n DROP NOT NULL
+ALTER TABLE app.child ALTER COLUMN n SET DEFAULT 1
+ALTER TABLE app.child ADD CHECK (n > 0)
+ALTER TABLE app.child ADD UNIQUE (n)
+ALTER TABLE app.child ADD FOREIGN KEY (n) REFERENCES app.parent
+ALTER TABLE app.child ADD FOREIGN KEY (n) REFERENCES app.parent NOT VALID
+ALTER TABLE app.child VALIDATE CONSTRAINT unproved
+ALTER TABLE app.child ENABLE ROW LEVEL SECURITY
+CREATE INDEX ON app.child (n)
+DROP INDEX app.ix
+DROP TABLE app.child
+CREATE TABLE app.toy (id int PRIMARY KEY, parent int REFERENCES app.parent)
+CREATE POLICY q ON app.child
+ALTER POLICY p ON app.child USING (true)
+DROP POLICY p ON app.child
+CREATE TRIGGER g AFTER INSERT ON app.child FOR EACH ROW EXECUTE FUNCTION app.nothing()
+DROP TRIGGER t ON app.child
+CREATE RULE r AS ON DELETE TO app.child DO ALSO NOTHING
+CREATE STATISTICS app.s ON n, parent FROM app.child
+COMMENT ON TABLE app.child IS 'x'
+INSERT INTO app.child VALUES (1)
+UPDATE app.child SET n = 1
+DELETE FROM app.child
+TRUNCATE app.child
+ANALYZE app.child
+SELECT * FROM app.child
+CREATE VIEW app.v AS SELECT * FROM app.child
+CREATE FUNCTION app.f() RETURNS int LANGUAGE sql AS 'SELECT 1'
+""".strip().splitlines()
+
+FAMILY = """
+CREATE SCHEMA app; CREATE TABLE app.parent (id int PRIMARY KEY);
+CREATE TABLE app.child (n int, parent int CONSTRAINT fk REFERENCES app.parent);
+CREATE INDEX ix ON app.child (n); CREATE POLICY p ON app.child;
+ALTER TABLE app.child ADD CONSTRAINT unproved CHECK (n > 0) NOT VALID;
+CREATE FUNCTION app.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER t AFTER INSERT ON app.child FOR EACH ROW EXECUTE FUNCTION app.nothing();
+"""
+
+
+def test_ordinary_statements_lock_what_is_said_of_them(database):
+    database.execute(FAMILY)
+    said, seen = {}, {}
+    with database.connect(autocommit=False) as connection:
+        for text in STATEMENTS:
+            (statement,) = parse(text)
+            taken = locks_of(lower(statement), connection) or ()
+            said[text] = {each.lock.table.name: each.lock.mode for each in taken}
+            names = dict(connection.execute("SELECT oid, relname FROM pg_class").fetchall())
+            connection.rollback()
+            connection.execute(text)
+            held = {}
+            for oid, mode in connection.execute("SELECT relation, mode FROM pg_locks WHERE pid = pg_backend_pid()"):
+                strength = next((each for each in LockMode if each.name.title().replace("_", "") + "Lock" == mode), 0)
+                if names.get(oid) in {"child", "parent"} and strength >= LockMode.ROW_EXCLUSIVE:
+                    held[names[oid]] = max(strength, held.get(names[oid], strength))
+            seen[text] = held
+            connection.rollback()
+    assert said == seen
+
+
+def test_what_runs_other_statements_is_not_known(database):
+    connection = database.connect()
+    for text in ("DO $$ BEGIN END $$", "CALL f()", "VACUUM FULL"):
+        assert locks_of(lower(parse(text)[0]), connection) is None
+
+
+def test_nobody_waits_for_a_table_that_is_new(database):
+    connection = database.connect()
+    text = "ALTER TABLE app.child ADD FOREIGN KEY (n) REFERENCES app.parent"
+    changes = lower(parse(text)[0])
+    until = "writes wait until every row is checked"
+    assert say(locks_of(changes, connection)) == f"SHARE ROW EXCLUSIVE on app.child, app.parent: {until}"
+    new = frozenset({QualifiedName("app", "child")})
+    assert say(locks_of(changes, connection, new)) == f"SHARE ROW EXCLUSIVE on app.parent: {until}"

@@ -9,6 +9,7 @@ import click
 from truing.cli.options import Invocation, common
 
 if TYPE_CHECKING:
+    from truing.online.migrate import Preview
     from truing.report.document import Cell, Document
     from truing.revisions.record import RecordedRevision
 
@@ -91,34 +92,48 @@ def _plan(invocation: Invocation, recorded: tuple[RecordedRevision, ...]) -> int
         "planned": "online, see its plan",
         "done": "the catalog shows it as done",
         "later": "planned when it is its turn",
-        "plain": "an ordinary statement, run as it is",
+        "plain": "run as it is",
     }
-    keys = ("revision", "line", "statement", "how", "reason")
+    keys = ("revision", "statement", "how", "reason")
     rows = tuple(
         {
             "revision": each.revision,
             "line": f"{shown(each.location.file)}:{each.location.line}",
             "statement": each.title,
-            "how": says[each.state],
+            "how": f"{says[each.state]}{'; ' if each.state == 'plain' else ''}{_locks(each)}",
+            "locks": _locks(each) or None,
             "reason": each.reason or None,
         }
         for each in previews
     )
-    # Programs get the line; a person finds it in the revision, and has the width for what is done.
-    columns = tuple(Column(key, key) for key in keys if key != "line" and any(row[key] for row in rows))
+    # Programs get the line; a person finds it in the revision, and has the width for what is done, with the locks.
+    columns = tuple(Column(key, key) for key in keys if any(row[key] for row in rows))
+    note = "Ordinary statements hold their locks until the transaction of their revision ends."
+    plain = any(each.state == "plain" for each in previews)
     plans = [each.plan for each in previews if each.plan is not None]
     unread = [each.problem for each in recorded if each.problem is not None]
     return invocation.answer(
         document(
             "upgrade --plan",
             findings=unread,
-            tables=[Table("statements", "What the pending revisions do", columns, rows)],
+            tables=[Table("statements", "What the pending revisions do", columns, rows, note if plain else "")],
             plans=plans,
             summary=f"Pending revisions: {len(recorded)}. Operations planned: {len(plans)}. Nothing was changed.",
             next_steps=("truing upgrade",),
             fail_on=invocation.fail_on,
         )
     )
+
+
+def _locks(preview: Preview) -> str:
+    """Say what an ordinary statement locks; the plan of an online operation says it step by step."""
+    if preview.state != "plain":
+        return ""
+    if preview.locks is None:
+        return "its locks are not known"
+    from truing.online.statement_locks import say
+
+    return say(preview.locks) or "no lock on a table in use"
 
 
 def _verified(invocation: Invocation, recorded: tuple[RecordedRevision, ...], facts: dict[str, Cell]) -> int:

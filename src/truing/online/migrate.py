@@ -17,7 +17,7 @@ import msgspec
 import psycopg
 
 from truing.catalog.read import read_table
-from truing.changes import AnyChange, DropColumn, RestoreColumnType
+from truing.changes import AnyChange, CreateTable, DropColumn, RestoreColumnType
 from truing.errors import OnlineError, TruingError, UnsupportedChangeError
 from truing.finding import Location
 from truing.names import QualifiedName, literal
@@ -28,6 +28,7 @@ from truing.online.operations.convert_back import refuse_lost
 from truing.online.operations.planners import planner_of
 from truing.online.run import stop_requested
 from truing.online.settings import OnlineSettings, current_settings
+from truing.online.statement_locks import Taken, locks_of
 from truing.plan import Plan
 from truing.revisions.history import applied
 from truing.revisions.project import Project
@@ -49,6 +50,7 @@ class Preview(msgspec.Struct, frozen=True):
         plan: its steps.
         reason: why it cannot be planned yet.
         sql: the statement of ``plain``.
+        locks: what ``plain`` locks; None where that is not known.
     """
 
     revision: str
@@ -58,6 +60,7 @@ class Preview(msgspec.Struct, frozen=True):
     plan: Plan | None = None
     reason: str = ""
     sql: str = ""
+    locks: tuple[Taken, ...] | None = ()
 
 
 def preview(recorded: tuple[RecordedRevision, ...], connection: psycopg.Connection[Any]) -> Iterator[Preview]:
@@ -72,19 +75,27 @@ def preview(recorded: tuple[RecordedRevision, ...], connection: psycopg.Connecti
         One preview for each statement.
     """
     connection.execute("SELECT set_config('search_path', '', false), set_config('TimeZone', 'UTC', false)")
+    new: frozenset[QualifiedName] = frozenset()
     for revision in recorded:
         for statement in revision.statements:
-            yield _preview(revision, statement, connection)
+            yield _preview(revision, statement, connection, new)
+            new |= {change.table for change in statement.changes if isinstance(change, CreateTable)}
 
 
-def _preview(revision: RecordedRevision, statement: RecordedStatement, connection: psycopg.Connection[Any]) -> Preview:
+def _preview(
+    revision: RecordedRevision,
+    statement: RecordedStatement,
+    connection: psycopg.Connection[Any],
+    new: frozenset[QualifiedName],
+) -> Preview:
     title = statement.title or " ".join(statement.sql.split())
     change = statement.changes[0] if statement.changes else None
     if not statement.online or change is None:
-        return Preview(revision.revision, statement.location, title, "plain", sql=statement.sql)
+        locks = locks_of(statement.changes, connection, new)
+        return Preview(revision.revision, statement.location, title, "plain", sql=statement.sql, locks=locks)
     planner = planner_of(statement.operation, change)
     if planner is None:
-        return Preview(revision.revision, statement.location, title, "plain", sql=title)
+        return Preview(revision.revision, statement.location, title, "plain", sql=title, locks=None)
     try:
         planned = planner(change, connection)
     except UnsupportedChangeError as error:
