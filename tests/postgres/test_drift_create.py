@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import pytest
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table
@@ -11,6 +12,10 @@ from sqlalchemy.schema import AddConstraint
 
 from tests.project import make_project
 from truing.cli.app import run
+from truing.drift import run as drift
+from truing.errors import RevisionError
+from truing.revisions.project import discover
+from truing.server.account import MEMORY, is_roomy
 
 LONG = "the_permission_assignments_of_a_member_of_an_organisation"
 MODELS = f"""
@@ -84,3 +89,19 @@ def test_what_create_all_does_is_what_is_compared(tmp_path, monkeypatch, capsys,
     # Since a model makes a function, a trigger, a view and row security, none of these is left to the migrations.
     left = [row["reason"] for table in document["tables"] for row in table["rows"]]
     assert not [reason for reason in left if reason.startswith("left to the migrations")]
+
+
+IN_MEMORY = """op.execute(\"\"\"DO $$ BEGIN
+    IF current_setting('data_directory') LIKE '/dev/shm/%' THEN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END IF;
+END $$\"\"\")"""
+
+
+@pytest.mark.skipif(not is_roomy(MEMORY), reason="there is no room in memory")
+@pytest.mark.parametrize("crowded", [True, False])
+def test_a_server_that_fills_the_memory_is_made_again_on_the_disk(tmp_path, monkeypatch, crowded):
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("truing.drift.workshop.is_roomy", lambda *_: not crowded)
+    project = make_project(tmp_path, {"r1": IN_MEMORY}, models="from sqlalchemy import MetaData", metadata="MetaData()")
+    with nullcontext() if crowded else pytest.raises(RevisionError, match="no space left"):
+        assert drift.run(discover(config=project), drift.Options()).drifts == ()

@@ -23,7 +23,8 @@ import sqlalchemy
 
 import truing
 from truing.errors import ConnectionFailedError, ServerError, UsageError
-from truing.server import Binaries, Cluster, Scratch
+from truing.server import Binaries, Cluster, Scratch, account
+from truing.server.account import is_roomy
 
 # Where another Python finds truing and psycopg; not our standard library.
 SEARCHED = [str(Path(truing.__file__).parents[1]), str(Path(psycopg.__file__).parents[1])]
@@ -173,6 +174,54 @@ def test_a_cluster_lives_as_long_as_its_context(binaries, tmp):
     assert "closed" in repr(cluster)
     with pytest.raises(ServerError, match="never started, or is closed"):
         cluster.url()
+
+
+@pytest.mark.skipif(not is_roomy(account.MEMORY), reason="there is no room in memory")
+@pytest.mark.parametrize("killed", [False, True], ids=["closed", "killed"])
+def test_data_may_be_in_memory_and_nothing_is_left_there(binaries, monkeypatch, killed):
+    monkeypatch.delenv("TMPDIR", raising=False)
+    script = STAY.replace("Cluster(binaries)", "Cluster(binaries, memory=True)").replace(
+        "str(cluster.folder)", "str(cluster.data_dir)"
+    )
+    with Owner(binaries, script if killed else script.replace("time.sleep(120)", "cluster.close()")) as owner:
+        data = Path(str(owner.hear()["folder"]))
+        assert data.is_relative_to(account.MEMORY)
+        if killed:
+            assert data.is_dir()
+            owner.process.kill()
+        owner.end()
+        deadline = time.monotonic() + 8
+        while data.parent.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not data.parent.exists()
+        assert not processes_of(data)
+
+
+@pytest.mark.parametrize("reason", ["little room", "TMPDIR", "no such folder"])
+def test_data_is_on_the_disk_where_memory_is_not_to_be_used(binaries, tmp, monkeypatch, reason):
+    if reason != "TMPDIR":
+        monkeypatch.delenv("TMPDIR")
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp))
+    if reason == "little room":
+        monkeypatch.setattr(account, "is_roomy", lambda _: False)
+    if reason == "no such folder":
+        monkeypatch.setattr(account, "MEMORY", tmp / "none")
+    with Cluster(binaries, memory=True) as cluster:
+        assert not cluster.in_memory
+        assert list(tmp.iterdir()) == [cluster.folder]
+    assert list(tmp.iterdir()) == []
+
+
+def test_a_limit_of_the_control_group_is_heard(tmp_path, monkeypatch):
+    limit, taken = tmp_path / "limit", tmp_path / "taken"
+    monkeypatch.setattr(account, "_GROUP_FILES", ((limit, taken),))
+    assert account.is_roomy(tmp_path, 1)
+    limit.write_text("max\n")
+    taken.write_text("5\n")
+    assert account.is_roomy(tmp_path, 1)
+    limit.write_text("1000\n")
+    assert account.is_roomy(tmp_path, 995)
+    assert not account.is_roomy(tmp_path, 996)
 
 
 def test_a_closed_cluster_starts_anew(binaries, tmp):

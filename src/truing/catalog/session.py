@@ -6,6 +6,7 @@ is already open (a savepoint, which sees what that transaction has done so far).
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -100,7 +101,7 @@ def look(connection: psycopg.Connection[Any], see: Callable[[Reader], _Seen]) ->
     attempt = 1
     while True:
         try:
-            with reading(connection) as reader:
+            with reading(connection) as reader, _uncollected():
                 return see(reader)
         except CatalogError as error:
             if attempt == _TRIES or not isinstance(error.__cause__, psycopg.errors.InternalError_):
@@ -112,6 +113,18 @@ def look(connection: psycopg.Connection[Any], see: Callable[[Reader], _Seen]) ->
                     hint="If no other session is dropping objects, this is a mistake of truing's: please report it.",
                 ) from error
         attempt += 1
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Do not look for garbage: what is read all stays, and is in no circle."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @cache

@@ -250,15 +250,8 @@ def _make_roles(around: Around, workshop: Workshop) -> None:
     """Make the live database's roles, without any attribute, where the scratch server has not got them."""
     if not around.roles:
         return
-    database = workshop.prepared(())
-    with workshop.connect(database) as connection:
-        rows = connection.execute(
-            "SELECT name FROM unnest(%s::text[]) AS name WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)",
-            [list(around.roles)],
-        ).fetchall()
-        for (name,) in rows:
-            connection.execute(f"CREATE ROLE {ident(name)} NOLOGIN".encode())
-    workshop.scratch.drop(database)
+    missing = sorted(set(around.roles) - workshop.roles())
+    workshop.alter(f"CREATE ROLE {ident(name)} NOLOGIN" for name in missing)
 
 
 def roles_settled(error: str, workshop: Workshop, done: set[str]) -> bool:
@@ -271,7 +264,7 @@ def roles_settled(error: str, workshop: Workshop, done: set[str]) -> bool:
     if there is not None and f"{there[1]} again" not in done:
         done.add(f"{there[1]} again")
         aside = derived(f"{there[1]} {len(done)}", "role")
-        workshop.scratch.drop(workshop.prepared((f"ALTER ROLE {ident(there[1])} RENAME TO {ident(aside)}",)))
+        workshop.alter((f"ALTER ROLE {ident(there[1])} RENAME TO {ident(aside)}",))
         return True
     return False
 

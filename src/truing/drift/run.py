@@ -31,7 +31,7 @@ from truing.drift.scope import managed, version_tables
 from truing.drift.snapshots import Taken
 from truing.drift.tenants import Group, grouped, of_groups, summary
 from truing.drift.workshop import Workshop
-from truing.errors import MissingExtensionError, RevisionError, UsageError
+from truing.errors import MissingExtensionError, RevisionError, TruingError, UsageError
 from truing.finding import Finding
 from truing.names import QualifiedName
 from truing.revisions.project import Project
@@ -92,14 +92,21 @@ def run(project: Project | None, options: Options, live: Taken | None = None) ->
         )
     major = live.snapshot.version.major if live is not None else None
     extensions = frozenset(each.name for each in live.snapshot.extensions) if live is not None else frozenset[str]()
+    memory = True
     while True:
-        with Workshop(major=major, scratch_url=options.scratch_url, extensions=extensions) as workshop:
+        with Workshop(major=major, scratch_url=options.scratch_url, extensions=extensions, memory=memory) as workshop:
             try:
                 return _Run(project, options, live, workshop).outcome()
             except MissingExtensionError as error:
                 name = str(error.fields["extension"])
                 if options.scratch_url is not None or name in extensions:
                     raise
+            except (TruingError, psycopg.Error):
+                # What went wrong may be that nothing more could be written; a disk has more room.
+                if not workshop.crowded:
+                    raise
+                memory = False
+                continue
         # Another server may have it; where none has, ours gets a stand-in.
         extensions |= {name}
 

@@ -20,6 +20,7 @@ from truing.drift.stubs import KNOWN, WHERE, missing, rewritten
 from truing.errors import ConnectionFailedError, MissingExtensionError, ServerError
 from truing.names import ident
 from truing.server import Binaries, Cluster, Scratch, ScratchDatabase, available, find
+from truing.server.account import is_roomy
 from truing.versions import PostgresVersion
 
 SETTINGS: Final[dict[str, str | int | float | bool]] = {
@@ -27,17 +28,30 @@ SETTINGS: Final[dict[str, str | int | float | bool]] = {
     "jit": False,
     # create_all of 1,000 tables is one transaction.
     "max_locks_per_transaction": 1024,
-    "wal_level": "minimal",
+    # With "minimal" every commit would look after each file that it has made, and a build makes thousands.
+    "wal_level": "replica",
     "max_wal_senders": 0,
+    # Nothing is kept, so that nothing need be written out; but the log of it must not fill the memory.
+    "max_wal_size": "512MB",
+    "checkpoint_timeout": "1h",
     "max_connections": 40,
 }
+
+
+_HARDLY: Final = 256 * 1024**2
+"""In bytes."""
 
 
 class Workshop:
     """A server for scratch databases; leaving the context drops them all."""
 
     def __init__(
-        self, *, major: int | None = None, scratch_url: str | None = None, extensions: Collection[str] = ()
+        self,
+        *,
+        major: int | None = None,
+        scratch_url: str | None = None,
+        extensions: Collection[str] = (),
+        memory: bool = False,
     ) -> None:
         """Choose a server; nothing is started yet.
 
@@ -45,7 +59,9 @@ class Workshop:
             major: the live server's, which is preferred: two majors may print a definition in different words.
             scratch_url: a server to use instead of a private one.
             extensions: what it should have; on a private server, a stand-in is made for those that it has not got.
+            memory: whether a private server may keep its data in memory, where there is room.
         """
+        self._memory = memory
         self._major, self._scratch_url, self._wanted = major, scratch_url, frozenset(extensions)
         self._cluster: Cluster | None = None
         self._scratch: Scratch | None = None
@@ -77,6 +93,12 @@ class Workshop:
             return PostgresVersion(connection.info.server_version)
 
     @property
+    def crowded(self) -> bool:
+        """Whether the data is in memory, and there is hardly any room left."""
+        cluster = self._cluster
+        return cluster is not None and cluster.in_memory and not is_roomy(cluster.data_dir, _HARDLY)
+
+    @property
     def scratch(self) -> Scratch:
         """The databases, on a running server.
 
@@ -87,7 +109,7 @@ class Workshop:
             if self._scratch_url is not None:
                 self._scratch = Scratch(self._scratch_url)
             else:
-                self._cluster = Cluster(self.binaries, settings=SETTINGS, autovacuum=False)
+                self._cluster = Cluster(self.binaries, settings=SETTINGS, autovacuum=False, memory=self._memory)
                 self._cluster.start()
                 self._scratch = Scratch(self._cluster)
         return self._scratch
@@ -110,15 +132,7 @@ class Workshop:
         database = self.scratch.clone(template) if template is not None else self.scratch.create()
         with self.connect(database) as connection:
             for statement in statements:
-                try:
-                    connection.execute(rewritten(statement, self.lacking).encode())
-                except psycopg.Error as error:
-                    self.refuse_without(str(error.diag.message_primary))
-                    raise ServerError(
-                        f"The scratch server {self.version} refuses: {statement}: {error.diag.message_primary}",
-                        hint="Give a server that has it: --scratch-url postgresql://user@host/postgres",
-                        sqlstate=error.sqlstate,
-                    ) from error
+                self._execute(connection, statement)
         return database
 
     def refuse_without(self, error: str) -> None:
@@ -135,6 +149,21 @@ class Workshop:
                 hint=f"Install it{f' ({where})' if where else ''}, or give a server that has it: --scratch-url URL.",
                 extension=name,
             )
+
+    def alter(self, statements: Iterable[str]) -> None:
+        """Run statements on the server as such: roles belong to no database.
+
+        Raises:
+            ServerError: a statement is refused.
+        """
+        with self._connect(self.url) as connection:
+            for statement in statements:
+                self._execute(connection, statement)
+
+    def roles(self) -> frozenset[str]:
+        """Name the server's roles."""
+        with self._connect(self.url) as connection:
+            return frozenset(name for (name,) in connection.execute("SELECT rolname::text FROM pg_roles").fetchall())
 
     def connect(self, database: ScratchDatabase) -> closing[psycopg.Connection[Any]]:
         """Connect to a scratch database, in autocommit."""
@@ -167,6 +196,17 @@ class Workshop:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _execute(self, connection: psycopg.Connection[Any], statement: str) -> None:
+        try:
+            connection.execute(rewritten(statement, self.lacking).encode())
+        except psycopg.Error as error:
+            self.refuse_without(str(error.diag.message_primary))
+            raise ServerError(
+                f"The scratch server {self.version} refuses: {statement}: {error.diag.message_primary}",
+                hint="Give a server that has it: --scratch-url postgresql://user@host/postgres",
+                sqlstate=error.sqlstate,
+            ) from error
 
     @staticmethod
     def _connect(url: str) -> closing[psycopg.Connection[Any]]:

@@ -25,6 +25,18 @@ from truing.server.binaries import Binaries
 _NOBODY: Final = 65534
 """The user and group id that is nobody's where the account database does not list ``nobody``."""
 
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - nobody can guess the name that is made there
+"""Where Linux keeps files in memory."""
+
+_ROOM: Final = 4 * 1024**3
+"""In bytes; a scratch database of 1,000 tables takes about 100 MB."""
+
+_GROUP: Final = Path("/sys/fs/cgroup")
+_GROUP_FILES: Final = (
+    (_GROUP / "memory.max", _GROUP / "memory.current"),
+    (_GROUP / "memory" / "memory.limit_in_bytes", _GROUP / "memory" / "memory.usage_in_bytes"),
+)
+
 _SHELL: Final = "/bin/sh"
 
 _LONGEST_SOCKET_PATH: Final = 103
@@ -127,6 +139,53 @@ def make_folder(account: Account, announce: Callable[[Path], None]) -> Path:
         folder.rmdir()
         refused.append(f"{parent} (closed to user {account.uid}, which the server runs as)")
     raise ServerError(f"No temporary folder can be used: {'; '.join(refused)}.", hint="Set TMPDIR to a usable folder.")
+
+
+def memory_folder(account: Account, announce: Callable[[Path], None]) -> Path | None:
+    """Make a folder in memory, where files cost a fraction of what they cost on a disk.
+
+    Args:
+        account: who has to reach it.
+        announce: is told the path before it is made, as in :func:`make_folder`.
+
+    Returns:
+        The folder; None where there is no such place, it is not roomy, or somebody has chosen one (TMPDIR).
+    """
+    if os.environ.get("TMPDIR") or not is_roomy(MEMORY):
+        return None
+    folder = MEMORY / f"truing-{secrets.token_hex(8)}"
+    try:
+        announce(folder)
+        folder.mkdir(mode=0o700)
+    except OSError:
+        return None
+    folder.chmod(0o711 if account.dropped else 0o700)
+    if account.can(("-x", folder)):
+        return folder
+    folder.rmdir()
+    return None
+
+
+def is_roomy(memory: Path, room: int = _ROOM) -> bool:
+    """Tell whether a file system in memory has room, and the machine and this process's control group have memory."""
+    try:
+        place = os.statvfs(memory)
+        text = Path("/proc/meminfo").read_text(encoding="ascii", errors="replace")
+        available = next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return False
+    return min(place.f_bavail * place.f_frsize, available, _left_to_the_group()) >= room
+
+
+def _left_to_the_group() -> float:
+    """How many bytes this process's control group may still take (a container's limit); infinite where none is set."""
+    for limit, taken in _GROUP_FILES:
+        try:
+            return int(limit.read_text(encoding="ascii")) - int(taken.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            # There is no such file outside a group, and version 2 says "max" where there is no limit.
+            continue
+    return float("inf")
 
 
 def reachable(binaries: Binaries, account: Account, folder: Path) -> Binaries:

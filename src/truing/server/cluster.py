@@ -24,21 +24,15 @@ from typing import Final, Literal, Self
 
 from truing.errors import ServerError
 from truing.server import address, watchdog
-from truing.server.account import Account, make_folder, reachable
+from truing.server.account import Account, make_folder, memory_folder, reachable
 from truing.server.binaries import Binaries, find
+from truing.server.configuration import NOT_DURABLE, Setting, written
 from truing.versions import PostgresVersion
-
-Setting = str | int | float | bool
-"""The value of a server setting."""
 
 SUPERUSER: Final = "postgres"
 _SOCKET_PORT: Final = 5432
 _LOG_LINES: Final = 15
 _STOP_SIGNALS: Final = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
-
-# A crash of the machine may cost these clusters their data, a crash of the server may not: commits are still written
-# to the operating system, so that `stop("immediate")` and recovery behave as in production.
-_NOT_DURABLE: Final[dict[str, Setting]] = {"fsync": False, "full_page_writes": False}
 
 
 class Cluster:
@@ -56,6 +50,7 @@ class Cluster:
         durable: bool = False,
         autovacuum: bool = True,
         tcp: bool = False,
+        memory: bool = False,
         start_timeout: float = 60.0,
     ) -> None:
         """Describe a cluster; nothing happens before :meth:`start`.
@@ -66,6 +61,7 @@ class Cluster:
             durable: whether commits must survive a crash of the machine (``fsync`` on); benchmarks want that.
             autovacuum: whether autovacuum runs.
             tcp: whether the server listens on 127.0.0.1 as well, on a free port and with a password.
+            memory: whether the data may be in memory, where there is room; nothing says so if there is not.
             start_timeout: how many seconds initdb and the start may each take.
         """
         self.binaries = find() if binaries is None else binaries
@@ -74,13 +70,15 @@ class Cluster:
             "timezone": "UTC",
             "log_timezone": "UTC",
             "autovacuum": autovacuum,
-            **({} if durable else _NOT_DURABLE),
+            **({} if durable else NOT_DURABLE),
             **(settings or {}),
         }
         self._tcp = tcp
+        self._memory = memory
         self._patience = start_timeout
         self._account = Account.current()
         self._folder: Path | None = None
+        self._store: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._pipe: int | None = None
@@ -114,7 +112,12 @@ class Cluster:
     @property
     def data_dir(self) -> Path:
         """The data directory."""
-        return self.folder / "data"
+        return (self._store or self.folder) / "data"
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the data is in memory."""
+        return self._store is not None
 
     @property
     def pid(self) -> int | None:
@@ -198,7 +201,8 @@ class Cluster:
         if os.getpid() != self._owner:
             return
         atexit.unregister(self.close)
-        folder, self._folder = self._folder, None
+        folders = [each for each in (self._folder, self._store) if each is not None]
+        self._folder = self._store = None
         # Nothing of the data is kept, so that a checkpoint would be wasted time.
         self.stop("immediate")
         guard, self._watchdog = self._watchdog, None
@@ -209,7 +213,7 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 guard.kill()
                 guard.wait()
-        if folder is not None:
+        for folder in folders:
             # The watchdog has done it, unless somebody killed the watchdog.
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -232,6 +236,8 @@ class Cluster:
         self._watch()
         atexit.register(self.close)
         self._folder = make_folder(self._account, self._announce)
+        # Programs and socket stay in the other folder: memory may be closed to programs.
+        self._store = memory_folder(self._account, self._announce) if self._memory else None
         self._programs = reachable(self.binaries, self._account, self.folder)
         for private in (self.data_dir, self.socket_dir):
             private.mkdir(mode=0o700)
@@ -257,8 +263,9 @@ class Cluster:
             start_new_session=True,
         )
         os.close(end)
-        if self._folder is not None:
-            self._announce(self._folder)
+        for folder in (self._folder, self._store):
+            if folder is not None:
+                self._announce(folder)
 
     def _announce(self, folder: Path) -> None:
         self._tell(os.fsencode(folder) + b"\n")
@@ -337,9 +344,7 @@ class Cluster:
             "unix_socket_directories": str(self.socket_dir),
             **self._settings,
         }
-        lines = [f"include {_setting(str(self.data_dir / 'postgresql.conf'))}"]
-        lines += [f"{name} = {_setting(value)}" for name, value in settings.items()]
-        (self.folder / "truing.conf").write_text("\n".join(lines) + "\n")
+        (self.folder / "truing.conf").write_text(written(settings, self.data_dir / "postgresql.conf"))
         (self.folder / "truing.conf").chmod(0o644)
 
     def _start_server(self) -> None:
@@ -386,12 +391,6 @@ class Cluster:
         with suppress(OSError, ServerError):
             log = "".join(f"\n    {line}" for line in self.log.splitlines()[-_LOG_LINES:])
         return ServerError(f"{message}{log and ' The end of its log:'}{log}", binaries=self.binaries)
-
-
-def _setting(value: Setting) -> str:
-    """Spell a value for postgresql.conf (documentation: "Parameter Names and Values")."""
-    text = ("on" if value else "off") if isinstance(value, bool) else str(value)
-    return "'" + text.replace("\\", "\\\\").replace("'", "''").replace("\n", "\\n") + "'"
 
 
 def _free_port() -> int:
