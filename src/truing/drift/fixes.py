@@ -25,18 +25,15 @@ from truing.catalog.model import (
     UserType,
     View,
 )
+from truing.drift.altering import altered, labelled
 from truing.drift.model import Drift
 from truing.drift.spelling import (
     added,
     created,
-    escaped,
     execute,
-    identity,
     in_schema,
     owned,
     primary_key,
-    sql_type,
-    type_of,
 )
 from truing.names import ident, idents, literal
 
@@ -88,7 +85,7 @@ def operations(drift: Drift, have: Catalogue, want: Catalogue) -> str | None:
     elif new is None and old is not None:
         lines = _dropped(*old, want.snapshot)
     else:
-        lines = _changed(old, new, want.snapshot) if old and new else None
+        lines = _changed(old, new, have.snapshot, want.snapshot) if old and new else None
     return None if lines is None else "\n".join(lines)
 
 
@@ -225,15 +222,15 @@ def _perhaps(parent: Any, want: Snapshot) -> str:
     return "" if all(each.name in stays for each in parent.columns) else ", if_exists=True"
 
 
-def _changed(old: Found, new: Found, want: Snapshot) -> tuple[str, ...] | None:
+def _changed(old: Found, new: Found, have: Snapshot, want: Snapshot) -> tuple[str, ...] | None:
     (before, parent), (after, _) = old, new
     match before:
         case Column():
-            return _altered(before, after, parent, want) if isinstance(parent, Table) else None
+            return altered(before, after, parent, have, want) if isinstance(parent, Table) else None
         case Function() | View():
             return _made(*new, want)
         case UserType():
-            return _labelled(before, after)
+            return labelled(before, after, have)
         case Table():
             return _table(before, after)
         case Index() | Constraint():
@@ -261,58 +258,6 @@ def _now_valid(before: Constraint, after: Constraint) -> bool:
     definition = before.definition.removesuffix(" NOT VALID")
     proved = msgspec.structs.replace(before, validated=True, definition=definition, comment=after.comment)
     return not before.validated and before.enforced and proved == after
-
-
-def _labelled(before: UserType, after: UserType) -> tuple[str, ...] | None:
-    """Add the labels that an enum lacks; PostgreSQL cannot take one away."""
-    if before.kind != "enum" or [each for each in after.labels if each in before.labels] != list(before.labels):
-        return None
-    lines = []
-    for number, label in enumerate(after.labels):
-        if label not in before.labels:
-            place = f" AFTER {literal(after.labels[number - 1])}" if number else f" BEFORE {literal(before.labels[0])}"
-            lines.append(execute(f"ALTER TYPE {after.name} ADD VALUE {literal(label)}{place}"))
-    return tuple(lines) or None
-
-
-def _altered(before: Column, after: Column, table: Table, want: Snapshot) -> tuple[str, ...] | None:
-    if (before.generated, before.expression) != (after.generated, after.expression):
-        return None
-    column = f"ALTER TABLE {table.name} ALTER COLUMN {ident(after.name)}"
-    retyped = before.type != after.type or before.collation != after.collation
-    lines = [execute(f"{column} DROP IDENTITY")] if before.identity and not after.identity else []
-    if before.default is not None and (retyped or after.identity):
-        # The old default may not fit the new type.
-        lines.append(_alter(after, table, ["server_default=None"]))
-        before = msgspec.structs.replace(before, default=None)
-    if retyped and type_of(after) is None:
-        lines.append(execute(f"{column} TYPE {sql_type(after)} USING {ident(after.name)}::{after.type}"))
-    words = _words(before, after, retyped=retyped)
-    lines += [_alter(after, table, words)] if words else []
-    if after.identity and not before.identity:
-        lines.append(execute(f"{column} ADD {identity(after, table, want)}"))
-    elif after.identity and before.identity != after.identity:
-        lines.append(execute(f"{column} SET GENERATED {after.identity.upper()}"))
-    return tuple(lines) or None
-
-
-def _words(before: Column, after: Column, *, retyped: bool) -> list[str]:
-    """Write the arguments of ``op.alter_column`` beside the names."""
-    words = []
-    if retyped and type_of(after) is not None:
-        using = f"{ident(after.name)}::{after.type}"
-        words += [f"type_={type_of(after)}", f"existing_nullable={not before.not_null}", f"postgresql_using={using!r}"]
-    if before.not_null != after.not_null:
-        words.append(f"nullable={not after.not_null}")
-    if before.default != after.default:
-        words.append("server_default=" + ("None" if after.default is None else f"sa.text({escaped(after.default)!r})"))
-    if before.comment != after.comment:
-        words.append(f"comment={after.comment!r}")
-    return words
-
-
-def _alter(column: Column, table: Table, words: Collection[str]) -> str:
-    return f"op.alter_column({table.name.name!r}, {column.name!r}, {', '.join(words)}{in_schema(table)})"
 
 
 def _table(before: Table, after: Table) -> tuple[str, ...] | None:

@@ -1,0 +1,143 @@
+"""Which operations make another column, or enum, of one that is there? Two states go in, lines of Python come out.
+
+What rows hold is kept, or the server refuses: no line here drops a value that cannot be computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+import msgspec
+
+from truing.catalog.model import Column, Snapshot, Table, UserType
+from truing.drift.spelling import added, escaped, execute, identity, in_schema, sql_type, type_of
+from truing.names import QualifiedName, derived, ident, literal
+
+_SET_EXPRESSION: Final = 17
+"""ALTER COLUMN ... SET EXPRESSION came with PostgreSQL 17."""
+
+
+def altered(before: Column, after: Column, table: Table, have: Snapshot, want: Snapshot) -> tuple[str, ...] | None:
+    """Write what makes one column of another.
+
+    Args:
+        before: the column that there is.
+        after: the column that there shall be.
+        table: the table as it is.
+        have: the state that there is.
+        want: the state that there shall be.
+
+    Returns:
+        Lines for ``upgrade()``; None where it is not simple, or would lose what rows hold.
+    """
+    if (before.generated, before.expression) != (after.generated, after.expression):
+        return _computed(before, after, table, have, want)
+    column = f"ALTER TABLE {table.name} ALTER COLUMN {ident(after.name)}"
+    retyped = before.type != after.type or before.collation != after.collation
+    lines = [execute(f"{column} DROP IDENTITY")] if before.identity and not after.identity else []
+    if before.default is not None and (retyped or after.identity):
+        # The old default may not fit the new type.
+        lines.append(_alter(after, table, ["server_default=None"]))
+        before = msgspec.structs.replace(before, default=None)
+    using = _cast(before, after, have)
+    if retyped and type_of(after) is None:
+        lines.append(execute(f"{column} TYPE {sql_type(after)} USING {using}"))
+    words = _words(before, after, using if retyped else "")
+    lines += [_alter(after, table, words)] if words else []
+    if after.identity and not before.identity:
+        lines.append(execute(f"{column} ADD {identity(after, table, want)}"))
+    elif after.identity and before.identity != after.identity:
+        lines.append(execute(f"{column} SET GENERATED {after.identity.upper()}"))
+    return tuple(lines) or None
+
+
+def _computed(before: Column, after: Column, table: Table, have: Snapshot, want: Snapshot) -> tuple[str, ...] | None:
+    """Compute a column otherwise, or no more. One that holds values of its own is not overwritten."""
+    column = f"ALTER TABLE {table.name} ALTER COLUMN {ident(after.name)}"
+    same = {"generated": "", "expression": None}
+    if before.generated == "stored" and not after.generated:
+        plain = msgspec.structs.replace(before, **same)
+        rest = altered(plain, after, table, have, want) if plain != after else ()
+        return None if rest is None else (execute(f"{column} DROP EXPRESSION"), *rest)
+    if not before.generated or not after.generated:
+        return None
+    otherwise = msgspec.structs.replace(before, expression=after.expression)
+    if otherwise == after and min(have.version.major, want.version.major) >= _SET_EXPRESSION:
+        return (execute(f"{column} SET EXPRESSION AS ({after.expression})"),)
+    dropped = f"op.drop_column({table.name.name!r}, {before.name!r}{in_schema(table)})"
+    return (dropped, *added(after, table, want))
+
+
+def _cast(before: Column, after: Column, have: Snapshot) -> str:
+    """Write the value in the new type. There is no cast from one enum to another but by their labels."""
+    enums = {str(each.name) for each in have.types if each.labels}
+    element = before.type.removesuffix("[]")
+    by_label = element in enums and after.type.removesuffix("[]") != element
+    return f"{ident(after.name)}{f'::text{before.type.removeprefix(element)}' if by_label else ''}::{after.type}"
+
+
+def _words(before: Column, after: Column, using: str) -> list[str]:
+    """Write the arguments of ``op.alter_column`` beside the names; the type's where a cast is given."""
+    words = []
+    if using and type_of(after) is not None:
+        words += [f"type_={type_of(after)}", f"existing_nullable={not before.not_null}", f"postgresql_using={using!r}"]
+    if before.not_null != after.not_null:
+        words.append(f"nullable={not after.not_null}")
+    if before.default != after.default:
+        words.append("server_default=" + ("None" if after.default is None else f"sa.text({escaped(after.default)!r})"))
+    if before.comment != after.comment:
+        words.append(f"comment={after.comment!r}")
+    return words
+
+
+def _alter(column: Column, table: Table, words: Collection[str]) -> str:
+    return f"op.alter_column({table.name.name!r}, {column.name!r}, {', '.join(words)}{in_schema(table)})"
+
+
+def labelled(before: UserType, after: UserType, have: Snapshot) -> tuple[str, ...] | None:
+    """Write what gives an enum other labels.
+
+    Args:
+        before: the type that there is.
+        after: the type that there shall be.
+        have: the state that there is.
+
+    Returns:
+        Lines for ``upgrade()``; None for what is no enum.
+    """
+    if before.kind != "enum" or after.kind != "enum":
+        return None
+    if [each for each in after.labels if each in before.labels] != list(before.labels):
+        return tuple(_exchanged(before, after, have))
+    lines = []
+    for number, label in enumerate(after.labels):
+        if label not in before.labels:
+            place = f" AFTER {literal(after.labels[number - 1])}" if number else f" BEFORE {literal(before.labels[0])}"
+            lines.append(execute(f"ALTER TYPE {after.name} ADD VALUE {literal(label)}{place}"))
+    return tuple(lines) or None
+
+
+def _exchanged(before: UserType, after: UserType, have: Snapshot) -> Iterator[str]:
+    """Put another enum in the place of one: PostgreSQL cannot take a label away, nor move one.
+
+    Tables with columns of it are rewritten under a lock, and a row with a label that is gone is refused.
+    """
+    old = QualifiedName(before.name.schema, derived(f"{before.name.name} before", "type"))
+    yield execute(f"ALTER TYPE {before.name} RENAME TO {ident(old.name)}")
+    yield execute(f"CREATE TYPE {after.name} AS ENUM ({', '.join(map(literal, after.labels))})")
+    for table in have.tables:
+        # A partition's columns go with those of its table.
+        for column in table.columns if not table.parents else ():
+            element = column.type.removesuffix("[]")
+            if element != str(before.name):
+                continue
+            suffix = column.type.removeprefix(element)
+            alter = f"ALTER TABLE {table.name} ALTER COLUMN {ident(column.name)}"
+            if column.default is not None:
+                yield execute(f"{alter} DROP DEFAULT")
+            cast = f"{ident(column.name)}::text{suffix}::{after.name}{suffix}"
+            yield execute(f"{alter} TYPE {after.name}{suffix} USING {cast}")
+            if column.default is not None:
+                yield execute(f"{alter} SET DEFAULT {column.default}")
+    yield execute(f"DROP TYPE {old}")
