@@ -7,13 +7,15 @@ often take for granted). Out: a :class:`Built`: the snapshot, with what had to b
 from __future__ import annotations
 
 import re
+import subprocess
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from truing.catalog.model import Snapshot
 from truing.catalog.read import read_snapshot
-from truing.drift.exchange import Reply, Request, ask
+from truing.drift.exchange import Reply, Request, Translate, ask
 from truing.drift.roles import roles_of
 from truing.drift.stubs import KNOWN, WHERE
 from truing.drift.workshop import Workshop
@@ -105,7 +107,7 @@ def build_migrations(
         ProjectError: the project cannot be used.
     """
     around = around or Around()
-    _make_roles(around, workshop)
+    workshop.make_roles(around.roles)
     helped: tuple[str, ...] = ()
     roles: set[str] = set()
     for _ in range(_ATTEMPTS):
@@ -150,7 +152,8 @@ def build_models(
     folder: str = "",
     around: Around | None = None,
     migrated: Snapshot | None = None,
-    translate: tuple[tuple[str | None, str | None], ...] = (),
+    translate: Translate = (),
+    started: Callable[[subprocess.Popen[bytes]], None] | None = None,
 ) -> tuple[ScratchDatabase, Built]:
     """Create the models' tables on a scratch database.
 
@@ -163,6 +166,7 @@ def build_models(
         migrated: what the migrations build: its schemas and extensions are made first, and its functions help where
             PostgreSQL refuses the models without them.
         translate: the ``schema_translate_map`` of ``env.py``.
+        started: is told the process that does it.
 
     Returns:
         The database, and what it is.
@@ -172,7 +176,7 @@ def build_models(
     """
     around = around or Around()
     helped = models_need(around, migrated)
-    _make_roles(around, workshop)
+    workshop.make_roles(around.roles)
     database = workshop.prepared(helped)
     reply = ask(
         Request(
@@ -182,11 +186,12 @@ def build_models(
             metadata=metadata,
             folder=folder or (project.root if project else ""),
             search_path=around.path,
-            fallback=_fallback(migrated),
+            fallback=fallback(migrated),
             default_schema=default_schema(around),
             translate=translate,
             lacking=tuple(sorted(workshop.lacking)),
-        )
+        ),
+        started=started,
     )
     for each in reply.refusals:
         workshop.refuse_without(each.message)
@@ -218,7 +223,8 @@ def _extension(name: str, schema: str) -> str:
     return f"CREATE EXTENSION IF NOT EXISTS {ident(name)} WITH SCHEMA {ident(schema)} CASCADE"
 
 
-def _fallback(migrated: Snapshot | None) -> tuple[str, ...]:
+def fallback(migrated: Snapshot | None) -> tuple[str, ...]:
+    """Write what may help where ``create_all`` fails: types and functions that only the migrations make."""
     if migrated is None:
         return ()
     enums = [
@@ -246,25 +252,17 @@ def _of_stand_ins(reply: Reply, workshop: Workshop) -> str:
     )
 
 
-def _make_roles(around: Around, workshop: Workshop) -> None:
-    """Make the live database's roles, without any attribute, where the scratch server has not got them."""
-    if not around.roles:
-        return
-    missing = sorted(set(around.roles) - workshop.roles())
-    workshop.alter(f"CREATE ROLE {ident(name)} NOLOGIN" for name in missing)
-
-
 def roles_settled(error: str, workshop: Workshop, done: set[str]) -> bool:
     """Make a role that the migrations miss; put one aside that an earlier build has made. Each is tried once."""
     missing, there = _NO_ROLE.search(error), _ROLE_THERE.search(error)
     if missing is not None and missing[1] not in done:
         done.add(missing[1])
-        _make_roles(Around(roles=(missing[1],)), workshop)
+        workshop.make_roles((missing[1],))
         return True
     if there is not None and f"{there[1]} again" not in done:
         done.add(f"{there[1]} again")
         aside = derived(f"{there[1]} {len(done)}", "role")
-        workshop.alter((f"ALTER ROLE {ident(there[1])} RENAME TO {ident(aside)}",))
+        workshop.put_aside(there[1], aside)
         return True
     return False
 

@@ -46,7 +46,8 @@ def build(request: Request) -> Reply:
     engine = create_engine(url_of(request.server), poolclass=pool.NullPool, execution_options=options_here)
     try:
         schemas = _make_schemas(engine, metadatas, translate)
-        refusals = _create(engine, metadatas, request)
+        whole = _create_all(engine, metadatas)
+        refusals = () if whole else _create_what_can_be(engine, metadatas, request)
     finally:
         engine.dispose()
     return Reply(
@@ -56,6 +57,7 @@ def build(request: Request) -> Reply:
         schemas_made=schemas,
         filters=bool(options.get("include_object") or options.get("include_name")),
         tables=sum(len(each.tables) for each in metadatas),
+        whole=whole,
         version_table=options.get("version_table") or "alembic_version",
         version_schema=options.get("version_table_schema"),
     )
@@ -121,19 +123,23 @@ def names(metadatas: Iterable[MetaData]) -> tuple[str, ...]:
     return tuple(sorted(str(name) for name in given if name))
 
 
-def _create(engine: Engine, metadatas: Iterable[MetaData], request: Request) -> tuple[Refusal, ...]:
+def _create_all(engine: Engine, metadatas: Iterable[MetaData]) -> bool:
     try:
         with engine.begin() as connection:
             for metadata in metadatas:
                 metadata.create_all(connection)
     except SQLAlchemyError:
-        refusals: list[Refusal] = []
-        with engine.begin() as connection:
-            _piece_by_piece(connection, metadatas, request, refusals)
-        # What misses a relation misses one that was refused before, which has been said.
-        followed = [each for each in refusals if each.sqlstate != "42P01"]
-        return tuple(followed or refusals)
-    return ()
+        return False
+    return True
+
+
+def _create_what_can_be(engine: Engine, metadatas: Iterable[MetaData], request: Request) -> tuple[Refusal, ...]:
+    refusals: list[Refusal] = []
+    with engine.begin() as connection:
+        _piece_by_piece(connection, metadatas, request, refusals)
+    # What misses a relation misses one that was refused before, which has been said.
+    followed = [each for each in refusals if each.sqlstate != "42P01"]
+    return tuple(followed or refusals)
 
 
 def _piece_by_piece(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -23,6 +23,9 @@ from truing.revisions.urls import redact
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+Translate = tuple[tuple[str | None, str | None], ...]
+"""A ``schema_translate_map``, as pairs."""
 
 TIMEOUT_S: Final = 1800.0
 _URL_STARTS: Final = ("postgresql://", "postgres://", "postgresql+", "postgres+")
@@ -100,7 +103,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     default_schema: str = "public"
     stamp: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
-    translate: tuple[tuple[str | None, str | None], ...] = ()
+    translate: Translate = ()
     watch: tuple[QualifiedName, ...] | None = None
     start: str = ""
     floor: str = ""
@@ -154,6 +157,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
         branches: the labels of each head's branch; empty where it has none.
         filters: whether ``env.py`` has an ``include_object`` or ``include_name``.
         tables: how many tables the models have.
+        whole: whether ``create_all`` did all of it in one transaction, so that nothing else was needed.
         hidden: the candidates that ``env.py`` keeps out of autogenerate.
         translate: the ``schema_translate_map`` of the connection that ``env.py`` gives to the migrations.
         touched: the last revision that changed each object that was watched.
@@ -177,8 +181,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     branches: dict[str, str] = {}
     filters: bool = False
     tables: int = 0
+    whole: bool = False
     hidden: tuple[Candidate, ...] = ()
-    translate: tuple[tuple[str | None, str | None], ...] = ()
+    translate: Translate = ()
     touched: tuple[Touch, ...] = ()
     stairs: tuple[Stair, ...] = ()
     bottom: tuple[Difference, ...] = ()
@@ -186,8 +191,15 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     fall: str = ""
 
 
-def ask(request: Request, timeout: float = TIMEOUT_S) -> Reply:
+def ask(
+    request: Request, timeout: float = TIMEOUT_S, *, started: Callable[[subprocess.Popen[bytes]], None] | None = None
+) -> Reply:
     """Put a request to a child process.
+
+    Args:
+        request: what is asked.
+        timeout: how many seconds it may take.
+        started: is told the process, so that somebody else can end it.
 
     Raises:
         RevisionError: the child took too long or ended without an answer.
@@ -196,27 +208,28 @@ def ask(request: Request, timeout: float = TIMEOUT_S) -> Reply:
     command = [sys.executable, "-P", "-m", "truing.drift.child"]
     folder = request.project.root if request.project else request.folder
     what = "the models" if request.task == "models" else "the migrations"
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=folder or None, env=environment(os.environ, request.server)
+    ) as child:
+        try:
+            if started is not None:
+                started(child)
+            answer, errors = child.communicate(msgspec.json.encode(request), timeout)
+        except subprocess.TimeoutExpired:
+            raise RevisionError(
+                f"building {what} took more than {timeout:g} seconds",
+                hint="Does a revision, a model or env.py wait for something (a network, a prompt, a lock)?",
+            ) from None
+        finally:
+            # Gone already, unless there was an exception: then nobody waits for it.
+            child.kill()
     try:
-        child = subprocess.run(
-            command,
-            input=msgspec.json.encode(request),
-            capture_output=True,
-            cwd=folder or None,
-            timeout=timeout,
-            check=False,
-            env=environment(os.environ, request.server),
-        )
-    except subprocess.TimeoutExpired:
-        raise RevisionError(
-            f"building {what} took more than {timeout:g} seconds",
-            hint="Does a revision, a model or env.py wait for something (a network, a prompt, a lock)?",
-        ) from None
-    try:
-        return msgspec.json.decode(child.stdout, type=Reply)
+        return msgspec.json.decode(answer, type=Reply)
     except msgspec.DecodeError:
         raise RevisionError(
             f"the process that builds {what} ended with status {child.returncode}",
-            hint=redact(child.stderr.decode(errors="replace").strip()[-800:]),
+            hint=redact(errors.decode(errors="replace").strip()[-800:]),
         ) from None
 
 

@@ -6,9 +6,7 @@ Builds come from the cache where nothing has changed, so that an unchanged proje
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import psycopg
@@ -16,9 +14,15 @@ import psycopg
 from truing.catalog.model import Snapshot
 from truing.drift import cache as caching
 from truing.drift import findings as say
-from truing.drift.base import Base, load
+from truing.drift.base import Base
 from truing.drift.blame import owners, with_places, with_revisions
-from truing.drift.builds import Around, Built, around, build_migrations, build_models, default_schema, models_need
+from truing.drift.building import Builder
+from truing.drift.builds import (
+    Around,
+    Built,
+    around,
+    default_schema,
+)
 from truing.drift.cache import Cache
 from truing.drift.compare import Sides, compare_sides
 from truing.drift.equivalent import Judge
@@ -35,7 +39,6 @@ from truing.errors import MissingExtensionError, RevisionError, TruingError, Usa
 from truing.finding import Finding
 from truing.names import QualifiedName
 from truing.revisions.project import Project
-from truing.server import ScratchDatabase
 
 _RUNNER: Final = "postgres"
 
@@ -117,7 +120,6 @@ class _Run:
     def __init__(self, project: Project | None, options: Options, live: Taken | None, workshop: Workshop) -> None:
         self._project, self._options, self._workshop = project, options, workshop
         self._groups: tuple[Group, ...] = ()
-        self._head = (project.head,) if project is not None else ()
         self._tenant_schema = options.tenant_model_schema or (live.search_path[:1] or ("public",))[0] if live else ""
         if live is not None and options.tenant_schemas:
             pattern, runner = options.tenant_schemas, live.runner or _RUNNER
@@ -126,20 +128,23 @@ class _Run:
         self._live = live
         self._around = Around() if live is None else around(live.snapshot, live.search_path)
         self._cache = Cache() if options.cache else None
-        self._databases: dict[str, ScratchDatabase] = {}
-        self._builds: dict[str, Built] = {}
-        self._from_cache: list[str] = []
+        self._builder = Builder(
+            project, options, workshop, self._around, self._cache, live.revisions if live is not None else None
+        )
         self._ours: frozenset[QualifiedName] = frozenset()
         self._built: list[Snapshot] = []
 
     def outcome(self) -> Outcome:
+        with self._builder:
+            return self._outcome()
+
+    def _outcome(self) -> Outcome:
         started = time.monotonic()
-        live = self._live
-        head = self._migrations(self._head) if self._options.migrations else None
-        applied = self._applied(head) if head is not None and live is not None else None
-        models = self._models(head) if self._options.models else None
+        head = self._builder.head() if self._options.migrations else None
+        applied = self._builder.applied(head) if head is not None else None
+        models = self._builder.models(head) if self._options.models else None
         sides, left = self._sides(models, head, applied)
-        judge = Judge(self._scratch_connection)
+        judge = Judge(self._builder.connection)
         try:
             compared = compare_sides(sides, judge)
             hidden, drifts = self._hidden(self._of_tenants(compared.drifts, sides, judge), models, head)
@@ -158,94 +163,12 @@ class _Run:
         facts: dict[str, str | int | float] = {
             "compared": ", ".join(sides.names),
             "server": f"PostgreSQL {self._workshop.version} (scratch)",
-            "from the cache": ", ".join(self._from_cache) or "nothing",
+            "from the cache": ", ".join(self._builder.from_cache) or "nothing",
             "seconds": round(time.monotonic() - started, 2),
         }
         if self._groups:
             facts["tenants"] = summary(self._groups, self._options.tenant_schemas or "")
         return Outcome(drifts=drifts, hidden=hidden, findings=found, left_out=out, facts=facts)
-
-    # -- building
-
-    def _migrations(self, revisions: tuple[str, ...]) -> Built:
-        name = "migrations" if revisions == self._head else "migrations at live"
-        build = self._build_head if revisions == self._head else lambda: self._run(revisions)
-        return self._kept(name, self._migration_parts(revisions), build)
-
-    def _migration_parts(self, revisions: tuple[str, ...]) -> tuple[Any, ...]:
-        base = self._options.base
-        where = (self._workshop.version, sorted(self._workshop.lacking))
-        return "migrations", _unplaced(self._named()), revisions, *where, self._around, base
-
-    def _run(self, revisions: tuple[str, ...], **options: Any) -> tuple[ScratchDatabase, Built]:
-        base = self._options.base
-        if base is not None and "start" not in options:
-            if "base" not in self._databases:
-                self._databases["base"] = load(base, self._workshop, self._around.path)
-            options |= {"start": self._databases["base"], "stamp": base.revisions}
-        return build_migrations(self._workshop, self._named(), revisions, around=self._around, **options)
-
-    def _build_head(self) -> tuple[ScratchDatabase, Built]:
-        """Run all migrations; what the live database has of them first, since that is wanted by itself as well."""
-        stamped = self._live.revisions if self._live is not None else None
-        if stamped:
-            with suppress(RevisionError):
-                applied = self._migrations(stamped)
-                database = self._databases.get("migrations at live")
-                if database is not None and set(applied.reply.heads) == set(stamped):
-                    return database, applied
-                if database is not None:
-                    made, head = self._run(self._head, start=database)
-                    # The cache goes by what was imported: also by what only the revisions before have asked for.
-                    files = tuple(sorted({*applied.reply.files, *head.reply.files}))
-                    reply = msgspec.structs.replace(head.reply, files=files)
-                    return made, msgspec.structs.replace(head, reply=reply)
-        # Unknown there, or not to be run apart from the rest: all at once says what is wrong.
-        return self._run(self._head)
-
-    def _models(self, head: Built | None) -> Built:
-        project, options = self._project, self._options
-        migrated, translate = (head.snapshot, head.reply.translate) if head is not None else (None, ())
-        need = models_need(self._around, migrated)
-        functions = [each.definition for each in migrated.functions] if migrated is not None else []
-        version = self._workshop.version
-        asked = (options.metadata, options.folder, version, sorted(self._workshop.lacking), self._around)
-        parts = ("models", _unplaced(project), *asked, need, functions, translate)
-        return self._kept(
-            "models",
-            parts,
-            lambda: build_models(
-                self._workshop,
-                project,
-                options.metadata,
-                folder=options.folder,
-                around=self._around,
-                migrated=migrated,
-                translate=translate,
-            ),
-        )
-
-    def _kept(self, name: str, parts: tuple[Any, ...], build: Callable[[], tuple[ScratchDatabase, Built]]) -> Built:
-        if name in self._builds:
-            return self._builds[name]
-        entry = caching.key(*parts) if self._cache is not None else ""
-        built = self._cache.get(entry) if self._cache is not None else None
-        if built is not None:
-            self._from_cache += [name] if name != "history" else []
-        else:
-            self._databases[name], built = build()
-            if self._cache is not None:
-                self._cache.put(entry, built, self._project)
-        self._builds[name] = built
-        return built
-
-    def _applied(self, head: Built) -> Built | None:
-        """Build what the live database's revisions build, where these are not the newest."""
-        stamped = self._live.revisions if self._live is not None else None
-        known = set(head.reply.revisions)
-        if not stamped or not set(stamped) <= known or set(stamped) == set(head.reply.heads):
-            return None
-        return self._migrations(stamped)
 
     # -- comparing
 
@@ -313,9 +236,7 @@ class _Run:
             return drifts
         watch = owners(drifts, [each for each in (sides.models, sides.head, sides.applied, sides.live) if each])
         try:
-            built = self._kept(
-                "history", (*self._migration_parts(self._head), watch), lambda: self._run(self._head, watch=watch)
-            )
+            built = self._builder.watched(watch)
         except RevisionError:
             # They have run before. What does not run while it is looked at has no history, and that is all.
             return drifts
@@ -330,7 +251,7 @@ class _Run:
         entry = caching.key("fixes", sides, [each.identity for each in drifts])
         found = self._cache.text(entry) if self._cache is not None else None
         if found is None:
-            url = self._migrated().url
+            url = self._builder.migrated().url
             texts = remedies(
                 [each for each in drifts if not each.schemas],
                 sides,
@@ -342,23 +263,6 @@ class _Run:
             if self._cache is not None:
                 self._cache.put_text(entry, found)
         return with_remedies(drifts, {(kind, name): text for kind, name, text in found})
-
-    def _migrated(self) -> ScratchDatabase:
-        """Give a database in which all migrations have been run."""
-        found = self._databases.get("migrations") or self._databases.get("history")
-        if found is None:
-            found, _ = self._run(self._head)
-            self._databases["migrations"] = found
-        return found
-
-    def _named(self) -> Project:
-        if self._project is None:
-            raise UsageError("Migrations need an Alembic project.", hint="Name it: -c path/to/alembic.ini")
-        return self._project
-
-    def _scratch_connection(self) -> psycopg.Connection[Any]:
-        database = next(iter(self._databases.values()), None) or self._workshop.prepared(())
-        return psycopg.connect(database.libpq_url, autocommit=True)
 
     def _hidden(
         self, drifts: tuple[Drift, ...], models: Built | None, head: Built | None
@@ -383,8 +287,7 @@ class _Run:
         if models is not None:
             found += say.refusals(models.reply.refusals)
         if head is not None:
-            applied_first = self._builds.get("migrations at live")
-            found += say.helped(dict.fromkeys((*(applied_first.helped if applied_first else ()), *head.helped)))
+            found += say.helped(dict.fromkeys((*self._builder.helped, *head.helped)))
             applied = self._live.revisions if self._live is not None else head.reply.heads
             found += say.revisions(applied, head.reply.heads, head.reply.revisions, head.reply.branches)
         made = {each.name for built in (models, head) if built is not None for each in built.snapshot.extensions}
@@ -392,8 +295,3 @@ class _Run:
         if self._live is not None:
             found += say.unread({each.catalog: each.count for each in self._live.snapshot.unread})
         return tuple(found)
-
-
-def _unplaced(project: Project | None) -> Project | None:
-    """A project without the address of its database, which no build depends on."""
-    return None if project is None else msgspec.structs.replace(project, database_url=None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from contextlib import closing
 from functools import cached_property
+from threading import RLock
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -26,8 +27,8 @@ from truing.versions import PostgresVersion
 SETTINGS: Final[dict[str, str | int | float | bool]] = {
     "synchronous_commit": False,
     "jit": False,
-    # create_all of 1,000 tables is one transaction.
-    "max_locks_per_transaction": 1024,
+    # create_all of 1,000 tables is one transaction, and two may be made at the same time.
+    "max_locks_per_transaction": 2048,
     # With "minimal" every commit would look after each file that it has made, and a build makes thousands.
     "wal_level": "replica",
     "max_wal_senders": 0,
@@ -63,6 +64,9 @@ class Workshop:
         """
         self._memory = memory
         self._major, self._scratch_url, self._wanted = major, scratch_url, frozenset(extensions)
+        self.roles_put_aside = 0
+        # Two builds may be made at the same time.
+        self._turn = RLock()
         self._cluster: Cluster | None = None
         self._scratch: Scratch | None = None
 
@@ -105,14 +109,15 @@ class Workshop:
         Raises:
             ServerError: none can be started.
         """
-        if self._scratch is None:
-            if self._scratch_url is not None:
-                self._scratch = Scratch(self._scratch_url)
-            else:
-                self._cluster = Cluster(self.binaries, settings=SETTINGS, autovacuum=False, memory=self._memory)
-                self._cluster.start()
-                self._scratch = Scratch(self._cluster)
-        return self._scratch
+        with self._turn:
+            if self._scratch is None:
+                if self._scratch_url is not None:
+                    self._scratch = Scratch(self._scratch_url)
+                else:
+                    self._cluster = Cluster(self.binaries, settings=SETTINGS, autovacuum=False, memory=self._memory)
+                    self._cluster.start()
+                    self._scratch = Scratch(self._cluster)
+            return self._scratch
 
     @property
     def url(self) -> str:
@@ -150,20 +155,30 @@ class Workshop:
                 extension=name,
             )
 
-    def alter(self, statements: Iterable[str]) -> None:
-        """Run statements on the server as such: roles belong to no database.
+    def make_roles(self, names: Iterable[str]) -> None:
+        """Make roles without any attribute, where the server has not got them.
 
         Raises:
-            ServerError: a statement is refused.
+            ServerError: the server refuses.
         """
-        with self._connect(self.url) as connection:
-            for statement in statements:
-                self._execute(connection, statement)
+        wanted = sorted(set(names))
+        if not wanted:
+            return
+        with self._turn, self._connect(self.url) as connection:
+            there = {name for (name,) in connection.execute("SELECT rolname::text FROM pg_roles").fetchall()}
+            for name in wanted:
+                if name not in there:
+                    self._execute(connection, f"CREATE ROLE {ident(name)} NOLOGIN")
 
-    def roles(self) -> frozenset[str]:
-        """Name the server's roles."""
-        with self._connect(self.url) as connection:
-            return frozenset(name for (name,) in connection.execute("SELECT rolname::text FROM pg_roles").fetchall())
+    def put_aside(self, role: str, name: str) -> None:
+        """Give a role another name; ``roles_put_aside`` counts it.
+
+        Raises:
+            ServerError: the server refuses.
+        """
+        with self._turn, self._connect(self.url) as connection:
+            self._execute(connection, f"ALTER ROLE {ident(role)} RENAME TO {ident(name)}")
+            self.roles_put_aside += 1
 
     def connect(self, database: ScratchDatabase) -> closing[psycopg.Connection[Any]]:
         """Connect to a scratch database, in autocommit."""
