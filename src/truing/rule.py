@@ -12,15 +12,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from inspect import cleandoc
 from types import ModuleType
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
 from truing.errors import ConfigurationError, UsageError
 from truing.finding import Evidence, Finding, Location, Severity
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINT_GROUP: Final = "truing.rules"
 """Third parties put a module, a package or a rule of their own in this group."""
@@ -267,6 +269,8 @@ class Registry(Mapping[str, Rule]):
             ConfigurationError: a third party's module cannot be loaded, or two rules share a name.
         """
         found = [each for package in packages for module in _modules(package) for each in _rules_in(module)]
+        from importlib.metadata import entry_points  # noqa: PLC0415 - loading it is slow
+
         plugins = sorted(entry_points(group=group), key=lambda each: each.name) if group else []
         return cls([*found, *(each for plugin in plugins for each in _plugin_rules(plugin))])
 

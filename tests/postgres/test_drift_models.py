@@ -9,7 +9,8 @@ from sqlalchemy import create_engine
 
 from tests.postgres import drift_models
 from truing.drift.live import take
-from truing.drift.run import Options, run
+from truing.drift.options import Options
+from truing.drift.run import run
 
 HERE = Path(__file__).parent
 OTHER = 'CREATE SCHEMA "Other ""schema"""'

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from truing.drift.live import take
-from truing.drift.run import Options, run
+from truing.drift.options import Options
+from truing.drift.run import run
 from truing.rbac import script
 from truing.rbac.adopt import init
 from truing.revisions.project import discover

@@ -6,7 +6,8 @@ import pytest
 
 from tests.project import make_project
 from truing.drift.model import Outcome, Tier
-from truing.drift.run import Options, run
+from truing.drift.options import Options
+from truing.drift.run import run
 from truing.finding import Severity
 from truing.revisions.project import discover
 

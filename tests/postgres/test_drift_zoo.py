@@ -9,7 +9,8 @@ from sqlalchemy import create_engine
 
 from tests.postgres import drift_zoo
 from truing.drift.live import take
-from truing.drift.run import Options, run
+from truing.drift.options import Options
+from truing.drift.run import run
 from truing.names import QualifiedName, ident
 
 HERE = Path(__file__).parent

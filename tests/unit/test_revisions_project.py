@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -247,3 +248,41 @@ def test_the_environment_is_read_when_it_is_asked_for(tmp_path: Path, monkeypatc
     project = make_project(tmp_path, ONE)
     monkeypatch.setitem(os.environ, "DATABASE_URL", "postgres://now/d")
     assert project.url() == "postgresql://now/d"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[alembic]\nsqlalchemy.url = {url}\nscript_location = %(here)s/migrations\n",
+        "[alembic]\nsqlalchemy.url = postgresql://u:a%%40b@h/d\nscript_location = migrations\n",
+        "[alembic]\nsqlalchemy.url = %(scheme)s://u@h/d\nscheme = postgresql\n",
+        "[DEFAULT]\nsqlalchemy.url = {url}\nscript_location = m:x\n[alembic]\n",
+        "[alembic]\nsqlalchemy.url =\nscript_location =\n",
+        "[alembic]\nscript_location = migrations\n",
+        "[alembic]\nsqlalchemy.url\n",
+        "[alembic]\nsqlalchemy.url = %(missing)s\n",
+        "[alembic]\nsqlalchemy.url = 50%\n",
+        "[other]\nsqlalchemy.url = {url}\n",
+        "[alembic]\n[alembic]\n",
+        "no section\n",
+        "",
+    ],
+)
+def test_options_are_those_that_alembic_reads(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "alembic.ini"
+    file.write_text(text.format(url=URL) if "{url}" in text else text)
+    project = Project(root=str(tmp_path), ini_file=str(file))
+
+    def read(ask: Callable[[], object]) -> object:
+        try:
+            return ask()
+        except ProjectError as error:
+            # Some begin with the line from which Alembic was called.
+            return error.message[error.message.find("Interpolation") :]
+
+    def slowly(option: str) -> object:
+        with project._errors():
+            return project.configuration().get_alembic_option(option)
+
+    assert read(project.configured_url) == (read(lambda: slowly("sqlalchemy.url")) or None)
+    assert read(lambda: project.script_location) == (read(lambda: slowly("script_location")) or "")

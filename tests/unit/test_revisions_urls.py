@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.engine import make_url
 
 from truing.errors import ProjectError
-from truing.revisions.urls import conninfo, postgresql_url, redact, sqlalchemy_url
+from truing.revisions.urls import _quickly_parsed, conninfo, postgresql_url, redact, sqlalchemy_url
 
 
 @pytest.mark.parametrize(
@@ -90,3 +93,26 @@ def test_a_parameter_that_libpq_does_not_know_is_an_error_without_the_password()
 )
 def test_redact(text: str, shown: str) -> None:
     assert redact(text) == shown
+
+
+PIECES = ("postgresql", "+psycopg", "://", "u", ":", "@", "h.x", "localhost", "5432", "/", "d", "?", "=", "&", "host", "%40",
+    "%2Fx", "%", "+", "#", "[::1]", "é", ",", ";", " ", ".", "-", "_", "a=1")  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map(lambda rest: "postgresql://" + "".join(rest)))
+@example("postgresql+psycopg://postgres@/d?host=/tmp/s&port=5432")
+@example("postgresql://u:p%40%2F@h:5432/d%20b?host=a&host=b&host=c&x=")
+@example("postgresql://:@/")
+@example("postgresql:///d?a=1;b=2")
+def test_what_is_read_without_sqlalchemy_is_what_sqlalchemy_reads(url: str) -> None:
+    quick = _quickly_parsed(url)
+    if quick is not None:
+        parsed = make_url(url)
+        for part in ("username", "password", "host", "port", "database"):
+            assert getattr(quick, part) == getattr(parsed, part), part
+        assert (list(quick.query.items()), quick.query) == (list(parsed.query.items()), dict(parsed.query))
+
+
+def test_usual_urls_are_read_without_sqlalchemy() -> None:
+    for url in ("postgresql://u:p@h:5433/d", "postgresql+psycopg://u@/d?host=/tmp/s&port=5432", "postgresql://h/d"):
+        assert _quickly_parsed(url) is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -11,8 +11,13 @@ import msgspec
 from truing.cli.options import Invocation, judging
 
 if TYPE_CHECKING:
+    import psycopg
+
     from truing.cli.part import Part
+    from truing.drift.base import Base
+    from truing.drift.memory import Memory
     from truing.drift.model import Outcome
+    from truing.drift.options import Options
     from truing.drift.snapshots import Taken
     from truing.revisions.project import Project
 
@@ -100,13 +105,11 @@ def look(
     Raises:
         TruingError: there are no two of them, or one cannot be built or read.
     """
-    from truing.drift.base import find_base
-    from truing.drift.run import Options, run
+    from truing.drift.options import Options
 
     everything, models, migrations = sides.unnamed, sides.models, sides.migrations
     project = _project(invocation, required=migrations or everything or not (models or invocation.config.metadata))
     run_migrations = migrations or everything or (models is None)
-    config = invocation.config
     options = Options(
         models=models is not None or everything or (not migrations),
         migrations=run_migrations,
@@ -114,15 +117,53 @@ def look(
         folder=str(Path.cwd() if models else invocation.config.folder),
         unmanaged=invocation.config.unmanaged,
         scratch_url=scratch_url,
-        base=find_base(config.base, config.base_revision, config.folder) if run_migrations else None,
+        base=_base(invocation) if run_migrations else None,
         tenant_schemas=invocation.config.tenant_schemas,
         tenant_model_schema=invocation.config.tenant_model_schema,
         cache=cache,
         fixes=fixes,
     )
-    taken = _taken(invocation, project, sides)
-    complete = options.models and options.migrations and taken is not None
-    return _part(invocation, run(project, options, taken), complete=complete)
+    url = _live_url(invocation, project, sides)
+    complete = options.models and options.migrations and (url is not None or sides.snapshot is not None)
+    return _part(invocation, _outcome(invocation, project, options, sides.snapshot, url), complete=complete)
+
+
+def _outcome(
+    invocation: Invocation, project: Project | None, options: Options, snapshot: Path | None, url: str | None
+) -> Outcome:
+    """Compare, unless the same was compared before."""
+    if url is None or not options.cache or options.scratch_url is not None:
+        from truing.drift.run import run
+
+        taken = take_live(invocation, project, url) if url is not None else None
+        return run(project, options, _file(snapshot) if snapshot is not None else taken)
+    from truing.cli.database import connect_reading
+    from truing.drift.memory import Memory
+
+    with connect_reading(url) as connection:
+        memory = Memory(project, options, connection)
+        before = memory.glance(connection)
+        known = memory.find(before)
+        if known is not None:
+            return known
+        taken = _take(invocation, project, connection, memory)
+        after = memory.glance(connection)
+    from truing.drift.run import run
+
+    outcome = run(project, options, taken)
+    # Definitions are printed as they are at that moment: what changed while it was read may be in it, or not.
+    if before is not None and before == after:
+        memory.keep(before, outcome)
+    return outcome
+
+
+def _base(invocation: Invocation) -> Base | None:
+    config = invocation.config
+    if config.base is None and config.base_revision is None:
+        return None
+    from truing.drift.base import find_base
+
+    return find_base(config.base, config.base_revision, config.folder)
 
 
 def _project(invocation: Invocation, *, required: bool) -> Project | None:
@@ -137,14 +178,16 @@ def _project(invocation: Invocation, *, required: bool) -> Project | None:
         return None
 
 
-def _taken(invocation: Invocation, project: Project | None, sides: Sides) -> Taken | None:
-    """Read the live side, if there is one."""
+def _file(snapshot: Path) -> Taken:
     from truing.drift.snapshots import read
 
+    return read(snapshot)
+
+
+def _live_url(invocation: Invocation, project: Project | None, sides: Sides) -> str | None:
+    """Name the live side, if it is to be looked at."""
     live = sides.live
-    if sides.snapshot is not None:
-        return read(sides.snapshot)
-    if live is None and not sides.unnamed:
+    if sides.snapshot is not None or (live is None and not sides.unnamed):
         return None
     url = live or invocation.database_url or (project.configured_url() if project is not None else None)
     if url is None:
@@ -152,24 +195,39 @@ def _taken(invocation: Invocation, project: Project | None, sides: Sides) -> Tak
             invocation.say("The live database is not compared: nobody names it.")
             return None
         url = invocation.require_database_url()
-    return take_live(invocation, project, url)
+    return url
 
 
 def take_live(invocation: Invocation, project: Project | None, url: str) -> Taken:
     """Read a live database, with the revisions it is stamped with."""
     from truing.cli.database import connect_reading
-    from truing.drift.exchange import Request, ask
-    from truing.drift.live import take
 
     with connect_reading(url) as connection:
-        taken = take(connection)
-        if taken.revisions is None and project is not None:
-            # Perhaps env.py gives the table another name; asking it takes a second, so it is not asked first.
-            reply = ask(Request(task="options", project=project, folder=project.root))
-            if reply.error:
-                invocation.say(f"Alembic's table is taken to be alembic_version: {reply.error}")
-            elif (reply.version_table, reply.version_schema) != ("alembic_version", None):
-                taken = take(connection, reply.version_table, reply.version_schema)
+        return _take(invocation, project, connection)
+
+
+def _take(
+    invocation: Invocation,
+    project: Project | None,
+    connection: psycopg.Connection[Any],
+    memory: Memory | None = None,
+) -> Taken:
+    from truing.drift.exchange import Request, ask
+    from truing.drift.live import VERSION_TABLE, take
+
+    known = memory.version_table if memory is not None else None
+    taken = take(connection, *(known or (VERSION_TABLE, None)))
+    if taken.revisions is None and project is not None and known is None:
+        # Perhaps env.py gives the table another name; asking it takes a second, so it is not asked first.
+        reply = ask(Request(task="options", project=project, folder=project.root))
+        if reply.error:
+            invocation.say(f"Alembic's table is taken to be {VERSION_TABLE}: {reply.error}")
+        else:
+            named = (reply.version_table, reply.version_schema)
+            if memory is not None:
+                memory.keep_version_table(*named, reply.files)
+            if named != (VERSION_TABLE, None):
+                taken = take(connection, *named)
     return taken
 
 
@@ -190,7 +248,7 @@ def _part(invocation: Invocation, outcome: Outcome, *, complete: bool) -> Part:
         rows,
     )
     return Part(
-        findings=chosen(outcome.findings, invocation.config, known=every_rule()),
+        findings=chosen(outcome.findings, invocation.config, known=every_rule),
         facts=dict(outcome.facts),
         tables=(table,) if rows else (),
         complete=complete,

@@ -16,12 +16,12 @@ import msgspec
 import psycopg
 
 from truing.catalog.model import Snapshot
-from truing.drift import cache as caching
 from truing.drift.ahead import Ahead
 from truing.drift.base import load
 from truing.drift.builds import Around, Built, build_migrations, build_models, fallback, models_need
 from truing.drift.cache import Cache
 from truing.drift.exchange import Translate
+from truing.drift.sources import key, unplaced
 from truing.drift.workshop import Workshop
 from truing.errors import RevisionError, UsageError
 from truing.names import QualifiedName
@@ -29,7 +29,7 @@ from truing.revisions.project import Project
 from truing.server import ScratchDatabase
 
 if TYPE_CHECKING:
-    from truing.drift.run import Options
+    from truing.drift.options import Options
 
 
 class Builder:
@@ -76,6 +76,11 @@ class Builder:
         """The statements that the live database's revisions needed first."""
         applied = self._builds.get("migrations at live")
         return applied.helped if applied is not None else ()
+
+    @property
+    def imported(self) -> tuple[str, ...]:
+        """The person's own files that the builds so far were made from."""
+        return tuple(file for built in self._builds.values() for file in built.reply.files)
 
     def head(self) -> Built:
         """Build what all migrations build."""
@@ -131,7 +136,7 @@ class Builder:
     def _migration_parts(self, revisions: tuple[str, ...]) -> tuple[Any, ...]:
         base = self._options.base
         where = (self._workshop.version, sorted(self._workshop.lacking))
-        return "migrations", _unplaced(self._named()), revisions, *where, self._around, base
+        return "migrations", unplaced(self._named()), revisions, *where, self._around, base
 
     def _run(self, revisions: tuple[str, ...], **options: Any) -> tuple[ScratchDatabase, Built]:
         base = self._options.base
@@ -170,7 +175,7 @@ class Builder:
         options, where = self._options, (self._workshop.version, sorted(self._workshop.lacking))
         return (
             "models",
-            _unplaced(self._project),
+            unplaced(self._project),
             options.metadata,
             options.folder,
             *where,
@@ -209,20 +214,15 @@ class Builder:
         else:
             self._databases[name], built = build()
             if self._cache is not None:
-                entry = caching.key(*parts) if built.reply.whole else caching.key(*parts, spare)
+                entry = key(*parts) if built.reply.whole else key(*parts, spare)
                 self._cache.put(entry, built, self._project)
         self._builds[name] = built
         return built
 
     def _recalled(self, *parts: Any) -> Built | None:
-        return self._cache.get(caching.key(*parts)) if self._cache is not None else None
+        return self._cache.get(key(*parts)) if self._cache is not None else None
 
     def _named(self) -> Project:
         if self._project is None:
             raise UsageError("Migrations need an Alembic project.", hint="Name it: -c path/to/alembic.ini")
         return self._project
-
-
-def _unplaced(project: Project | None) -> Project | None:
-    """A project without the address of its database, which no build depends on."""
-    return None if project is None else msgspec.structs.replace(project, database_url=None)

@@ -66,7 +66,7 @@ def _reply(request: Request) -> Reply:
     from truing.drift import create, filters  # noqa: PLC0415 - models are not needed to run migrations
 
     if request.task == "hidden":
-        return Reply(hidden=filters.hidden(request))
+        return Reply(hidden=filters.hidden(request), files=own_files())
     reply = create.build(request)
     return msgspec.structs.replace(reply, files=own_files())
 
@@ -135,7 +135,7 @@ def _options(request: Request) -> Reply:
         return Reply()
     options = request.project.context_options()
     table = options.get("version_table") or "alembic_version"
-    return Reply(version_table=table, version_schema=options.get("version_table_schema"))
+    return Reply(version_table=table, version_schema=options.get("version_table_schema"), files=own_files())
 
 
 def own_files() -> tuple[str, ...]:

@@ -24,26 +24,26 @@ def hide(
     metadata: tuple[str, ...],
     folder: str,
     default_schema: str,
-) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
+) -> tuple[tuple[Drift, ...], tuple[Drift, ...], tuple[str, ...]]:
     """Ask ``env.py`` about everything that drifts.
 
     Args:
         drifts: from a comparison.
         snapshots: of the sides, to know what the names mean.
         project: the Alembic project.
-        metadata: as in :class:`truing.drift.run.Options`.
+        metadata: as in :class:`truing.drift.options.Options`.
         folder: likewise.
         default_schema: the schema that Alembic knows as None.
 
     Returns:
-        What is hidden, and the rest.
+        What is hidden, the rest, and the person's own files that decide it.
     """
     names: dict[tuple[str, str], Candidate] = {}
     for snapshot in snapshots:
         names |= dict(_candidates(snapshot))
     wanted = {drift: names[drift.identity] for drift in drifts if drift.identity in names}
     if not wanted:
-        return (), drifts
+        return (), drifts, ()
     request = Request(
         task="hidden",
         project=project,
@@ -52,11 +52,13 @@ def hide(
         candidates=tuple(sorted(set(wanted.values()))),
         default_schema=default_schema,
     )
-    refused = set(ask(request).hidden)
+    reply = ask(request)
+    refused = set(reply.hidden)
     hidden = tuple(drift for drift in drifts if wanted.get(drift) in refused)
     return (
         tuple(msgspec.structs.replace(drift, verdict=Verdict.HIDDEN) for drift in hidden),
         tuple(drift for drift in drifts if drift not in hidden),
+        reply.files,
     )
 
 

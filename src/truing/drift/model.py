@@ -141,6 +141,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         findings: all there is to say, drift included.
         left_out: what was not compared: reason -> names.
         facts: what was compared, and where.
+        imported: the person's own files that all of it was made from.
     """
 
     drifts: tuple[Drift, ...]
@@ -148,3 +149,4 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     left_out: dict[str, list[str]]
     facts: dict[str, str | int | float]
+    imported: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ allowed and explained.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from truing.config import Config
@@ -20,25 +20,26 @@ def registry() -> Registry:
     return Registry(_rules())
 
 
-def chosen(findings: Iterable[Finding], config: Config, *, known: Registry | None = None) -> tuple[Finding, ...]:
+def chosen(
+    findings: Iterable[Finding], config: Config, *, known: Callable[[], Registry] = registry
+) -> tuple[Finding, ...]:
     """Keep what is selected and what nobody allowed.
 
     Args:
         findings: of a comparison.
         config: its ``select``, ``ignore`` and ``allow`` are applied.
-        known: the rules there are; :func:`registry` by default.
+        known: gathers the rules there are, where that matters; :func:`registry` by default.
 
     Raises:
         ConfigurationError: ``select`` or ``ignore`` names no rule.
     """
-    own = registry()
-    selection = Selection.of(known or own, config.select, config.ignore, source=config.file)
     allowed = {(each.rule, each.subject) for each in config.allow}
-    return tuple(
-        finding
-        for finding in findings
-        if (finding.rule in selection or finding.rule not in own) and (finding.rule, finding.subject) not in allowed
-    )
+    findings = tuple(finding for finding in findings if (finding.rule, finding.subject) not in allowed)
+    if (config.select, config.ignore) == (("ALL",), ()):
+        # Gathering all rules takes as long as a look at the database.
+        return findings
+    own, selection = registry(), Selection.of(known(), config.select, config.ignore, source=config.file)
+    return tuple(finding for finding in findings if finding.rule in selection or finding.rule not in own)
 
 
 def _rules() -> Iterator[Rule]:

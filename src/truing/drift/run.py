@@ -1,6 +1,6 @@
 """Do they agree? A project, and what is to be compared, go in; drift, findings and what was left out come out.
 
-Builds come from the cache where nothing has changed, so that an unchanged project costs one look at the live database.
+Builds come from the cache where nothing has changed; whole answers do in :mod:`truing.drift.memory`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ import msgspec
 import psycopg
 
 from truing.catalog.model import Snapshot
-from truing.drift import cache as caching
 from truing.drift import findings as say
-from truing.drift.base import Base
 from truing.drift.blame import owners, with_places, with_revisions
 from truing.drift.building import Builder
 from truing.drift.builds import (
@@ -29,10 +27,12 @@ from truing.drift.equivalent import Judge
 from truing.drift.exchange import Reply
 from truing.drift.hiding import hide
 from truing.drift.model import Drift, LeftOut, Outcome
+from truing.drift.options import Options
 from truing.drift.printer import Texts, alike, reprinted
 from truing.drift.roles import spoken_as
 from truing.drift.scope import managed, version_tables
 from truing.drift.snapshots import Taken
+from truing.drift.sources import key
 from truing.drift.tenants import Group, grouped, of_groups, summary
 from truing.drift.workshop import Workshop
 from truing.errors import MissingExtensionError, RevisionError, TruingError, UsageError
@@ -41,36 +41,6 @@ from truing.names import QualifiedName
 from truing.revisions.project import Project
 
 _RUNNER: Final = "postgres"
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What to compare, and how.
-
-    Attributes:
-        models: compare the models.
-        migrations: compare what the migrations build.
-        metadata: the models as ``module:attribute``; empty for those of ``env.py``.
-        folder: where modules are looked for.
-        unmanaged: patterns of other people's tables.
-        scratch_url: a server to build on, instead of a private one.
-        base: what is there before the first revision.
-        tenant_schemas: the live database's schemas that are one model's; None where there are none such.
-        tenant_model_schema: what models and migrations call them; None for the first of the search path.
-        cache: look for earlier builds, and keep these.
-        fixes: write and try what would bring the sides together.
-    """
-
-    models: bool = True
-    migrations: bool = True
-    metadata: tuple[str, ...] = ()
-    folder: str = ""
-    unmanaged: tuple[str, ...] = ()
-    scratch_url: str | None = None
-    base: Base | None = None
-    tenant_schemas: str | None = None
-    tenant_model_schema: str | None = None
-    cache: bool = True
-    fixes: bool = True
 
 
 def run(project: Project | None, options: Options, live: Taken | None = None) -> Outcome:
@@ -133,6 +103,7 @@ class _Run:
         )
         self._ours: frozenset[QualifiedName] = frozenset()
         self._built: list[Snapshot] = []
+        self._deciding: tuple[str, ...] = ()
 
     def outcome(self) -> Outcome:
         with self._builder:
@@ -168,7 +139,8 @@ class _Run:
         }
         if self._groups:
             facts["tenants"] = summary(self._groups, self._options.tenant_schemas or "")
-        return Outcome(drifts=drifts, hidden=hidden, findings=found, left_out=out, facts=facts)
+        imported = tuple(sorted({*self._builder.imported, *self._deciding}))
+        return Outcome(drifts=drifts, hidden=hidden, findings=found, left_out=out, facts=facts, imported=imported)
 
     # -- comparing
 
@@ -215,7 +187,7 @@ class _Run:
         return printed.snapshot
 
     def _reprinted(self, snapshot: Snapshot) -> Texts:
-        entry = caching.key("printed", self._workshop.version, snapshot) if self._cache is not None else ""
+        entry = key("printed", self._workshop.version, snapshot) if self._cache is not None else ""
         found = self._cache.text(entry) if self._cache is not None else None
         if found is not None:
             return {QualifiedName(schema, name): text for schema, name, text in found}
@@ -248,7 +220,7 @@ class _Run:
             return drifts
         from truing.drift.prove import remedies, with_remedies  # noqa: PLC0415 - it loads Alembic, for drift only
 
-        entry = caching.key("fixes", sides, [each.identity for each in drifts])
+        entry = key("fixes", sides, [each.identity for each in drifts])
         found = self._cache.text(entry) if self._cache is not None else None
         if found is None:
             url = self._builder.migrated().url
@@ -271,7 +243,7 @@ class _Run:
             return (), drifts
         others = (head.snapshot if head else None, self._live.snapshot if self._live else None)
         snapshots = [models.snapshot, *(each for each in others if each is not None)]
-        return hide(
+        hidden, drifts, self._deciding = hide(
             drifts,
             snapshots,
             project=self._project,
@@ -279,6 +251,7 @@ class _Run:
             folder=self._options.folder,
             default_schema=default_schema(self._around),
         )
+        return hidden, drifts
 
     # -- saying
 

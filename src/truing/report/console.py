@@ -6,14 +6,17 @@ from databases.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
-
-from rich.console import Console
+from typing import IO, TYPE_CHECKING
 
 from truing.errors import UsageError
 from truing.report.document import Document
 from truing.report.formats import REPORTERS, Format, Rules
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def console(file: IO[str] | None = None, *, stderr: bool = False, width: int | None = None) -> Console:
@@ -24,6 +27,8 @@ def console(file: IO[str] | None = None, *, stderr: bool = False, width: int | N
         stderr: for progress and logs.
         width: columns; those of the terminal by default.
     """
+    from rich.console import Console  # noqa: PLC0415 - loading it is slow, and most forms need no console
+
     # rich itself reads NO_COLOR and FORCE_COLOR.
     return Console(file=file, stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
@@ -41,22 +46,27 @@ def write(document: Document, format_: Format = "full", output: Path | None = No
         UsageError: the file cannot be written.
     """
     if output is None:
-        _write(document, format_, console(), rules)
+        _write(document, format_, sys.stdout, rules, console)
         return
     try:
         with output.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            target = Console(file=file, width=120, color_system=None, force_terminal=False)
-            _write(document, format_, target, rules)
+            _write(document, format_, file, rules, lambda: _plain(file))
     except OSError as error:
         raise UsageError(f"{output} cannot be written: {error.strerror}") from error
 
 
-def _write(document: Document, format_: Format, target: Console, rules: Rules) -> None:
+def _plain(file: IO[str]) -> Console:
+    from rich.console import Console  # noqa: PLC0415 - loading it is slow
+
+    return Console(file=file, width=120, color_system=None, force_terminal=False)
+
+
+def _write(document: Document, format_: Format, file: IO[str], rules: Rules, make: Callable[[], Console]) -> None:
     reporter = REPORTERS[format_]
     function = reporter.load()
     if reporter.takes == "console":
-        function(document, target)
+        function(document, make())
         return
     # Not through rich, which would wrap it.
-    target.file.write(function(document, rules) if reporter.takes == "rules" else function(document))
-    target.file.flush()
+    file.write(function(document, rules) if reporter.takes == "rules" else function(document))
+    file.flush()

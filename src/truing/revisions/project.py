@@ -11,6 +11,8 @@ import os
 import tomllib
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +35,10 @@ _TEMPLATE_URL: Final = "driver://user:pass@localhost/dbname"
 
 class NoProjectError(ProjectError):
     """There is no Alembic project, and nobody named one."""
+
+
+class _UnsureError(Exception):
+    """A file cannot be read without Alembic."""
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,9 +160,42 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
 
     def configured_url(self) -> str | None:
         """Return ``sqlalchemy.url`` of the project; None where it is missing or still that of Alembic's template."""
-        with self._errors():
-            url = self.configuration().get_main_option("sqlalchemy.url")
+        try:
+            url = self._quickly_read("sqlalchemy.url")
+        except _UnsureError:
+            with self._errors():
+                url = self.configuration().get_main_option("sqlalchemy.url")
         return url if url and url != _TEMPLATE_URL else None
+
+    @property
+    def script_location(self) -> str:
+        """Where the revisions are, as the project says it; empty where it does not.
+
+        Raises:
+            ProjectError: its configuration cannot be read.
+        """
+        with suppress(_UnsureError):
+            location = self._quickly_read("script_location")
+            if location is not None or self.toml_file is None:
+                return location or ""
+        with self._errors():
+            return str(self.configuration().get_alembic_option("script_location") or "")
+
+    def _quickly_read(self, option: str) -> str | None:
+        """Read an option of the ini file as Alembic does, without loading it, which takes longer than a whole check.
+
+        Raises:
+            _UnsureError: there is something about the file that Alembic should say.
+        """
+        if self.ini_file is None:
+            return None
+        parser = ConfigParser({"here": Path(self.ini_file).absolute().parent.as_posix()})
+        try:
+            if not parser.read([self.ini_file], encoding="locale") or not parser.has_section(self.section):
+                raise _UnsureError
+            return parser.get(self.section, option) if parser.has_option(self.section, option) else None
+        except (OSError, ValueError, ConfigParserError) as error:
+            raise _UnsureError from error
 
     def context_options(self, url: str | None = None) -> dict[str, Any]:
         """Run ``env.py`` offline and return what it passes to ``context.configure()``.
@@ -266,8 +305,8 @@ def _named(folder: Path, file: Path, common: dict[str, Any]) -> Project:
 
 
 def _script_found(project: Project) -> bool:
-    location = project.configuration().get_alembic_option("script_location")
-    return bool(location) and (":" in str(location) or (Path(project.root) / str(location)).is_dir())
+    location = project.script_location
+    return bool(location) and (":" in location or (Path(project.root) / location).is_dir())
 
 
 def _has_alembic(toml: Path) -> bool:

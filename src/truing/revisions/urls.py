@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
 
 from truing.errors import ProjectError
 
 _SCHEME: Final = re.compile(r"^(?P<backend>[A-Za-z][A-Za-z0-9]*)(?:\+(?P<driver>\w+))?://")
 _PASSWORD: Final = re.compile(r"(?P<before>://[^:/?#@\s]*:)\S*(?=@)")
 """To the last ``@`` of the word: a password may hold one, and hiding too much does no harm."""
+_USUAL: Final = re.compile(
+    r"postgresql(?:\+\w+)?://(?:(?P<username>[^:/@?#\s\[\]]*)(?::(?P<password>[^:/@?#\s\[\]]*))?@)?"
+    r"(?P<host>[\w.-]*)(?::(?P<port>[0-9]{1,5}))?/(?P<database>[^/@?#\s]*)(?:\?(?P<query>[^?#\s]*))?",
+    re.ASCII,
+)
+"""The URLs of which there is but one reading."""
 _PARAMETER: Final = re.compile(r"(?P<before>\b(?:ssl)?password\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^&\s]+)", re.IGNORECASE)
 
 # asyncpg's and psycopg2's own query arguments -> libpq's; None: only a hint to that driver's pool or cache.
@@ -92,7 +101,7 @@ def conninfo(url: str, **extra: str) -> str:
     from psycopg import ProgrammingError  # noqa: PLC0415 - only who connects needs the driver
     from psycopg.conninfo import make_conninfo  # noqa: PLC0415
 
-    parsed = _parsed(url)
+    parsed = _quickly_parsed(postgresql_url(url)) or _parsed(url)
     parameters: dict[str, Any] = {
         "user": parsed.username,
         "password": parsed.password,
@@ -106,6 +115,38 @@ def conninfo(url: str, **extra: str) -> str:
         return make_conninfo("", **{key: value for key, value in parameters.items() if value is not None} | extra)
     except ProgrammingError as error:
         raise ProjectError(f"{redact(str(error)).strip()} in {redact(url)}") from None
+
+
+class _Url(msgspec.Struct, frozen=True):
+    """The parts of a URL, as those of :class:`sqlalchemy.engine.URL`."""
+
+    username: str | None
+    password: str | None
+    host: str | None
+    port: int | None
+    database: str | None
+    query: dict[str, str | tuple[str, ...]]
+
+
+def _quickly_parsed(url: str) -> _Url | None:
+    """Read a URL as SQLAlchemy does, without loading it, which takes longer than a look at a database.
+
+    Returns:
+        Its parts; None where it is not a usual one, and SQLAlchemy must say what it means.
+    """
+    match = _USUAL.fullmatch(url)
+    if match is None:
+        return None
+    username, password, database = (
+        None if match[part] is None else unquote(match[part]) for part in ("username", "password", "database")
+    )
+    query: dict[str, str | tuple[str, ...]] = {}
+    for key, value in parse_qsl(match["query"] or ""):
+        before = query.get(key, ())
+        query[key] = (*((before,) if isinstance(before, str) else before), value) if key in query else value
+    return _Url(
+        username, password, match["host"] or None, int(match["port"]) if match["port"] else None, database, query
+    )
 
 
 def _parsed(url: str) -> Any:

@@ -11,8 +11,6 @@ import os
 import re
 import shutil
 import subprocess
-import tarfile
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -114,6 +112,21 @@ def available() -> tuple[Binaries, ...]:
     return _newest_first(_discover([]))
 
 
+def installations() -> tuple[tuple[str, int], ...]:
+    """Name the folders that decide what :func:`find` finds, and what can be created there, with when each has changed.
+
+    No program is run for it. Packages of Python are not among them.
+    """
+    programs = [shutil.which(name) for name in ("postgres", "initdb", "pg_config")]
+    folders = [Path(asked)] if (asked := os.environ.get(ENVIRONMENT)) else []
+    folders += [Path(each).resolve().parent for each in programs if each]
+    folders += [folder for _, parent, pattern in _USUAL for folder in sorted(Path(parent).glob(pattern))]
+    beside = [each.parent / place for each in folders for place in ("share/extension", "share/postgresql/extension")]
+    beside += sorted(Path("/usr/share/postgresql").glob("*/extension"))
+    places = dict.fromkeys([*folders, *(each / "postgres" for each in folders), *beside])
+    return tuple((str(each), each.stat().st_mtime_ns) for each in places if each.exists())
+
+
 def _newest_first(found: list[Binaries]) -> tuple[Binaries, ...]:
     return tuple(sorted(found, key=lambda each: each.version, reverse=True))
 
@@ -182,6 +195,9 @@ def _unpacked(package: Path) -> Path | None:
     Its own ``bin()`` is not called: when two processes (test workers) call it at a time, the second one uses a tree
     that the first one has not finished.
     """
+    import tarfile  # noqa: PLC0415 - for one package only
+    import tempfile  # noqa: PLC0415
+
     archive = next(iter(sorted(package.glob("postgresql-*.tar.gz"), reverse=True)), None)
     if archive is None:
         return None

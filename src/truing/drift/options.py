@@ -1,0 +1,40 @@
+"""What is to be compared, and how? Values only: known before anything is looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from truing.drift.base import Base
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What to compare, and how.
+
+    Attributes:
+        models: compare the models.
+        migrations: compare what the migrations build.
+        metadata: the models as ``module:attribute``; empty for those of ``env.py``.
+        folder: where modules are looked for.
+        unmanaged: patterns of other people's tables.
+        scratch_url: a server to build on, instead of a private one.
+        base: what is there before the first revision.
+        tenant_schemas: the live database's schemas that are one model's; None where there are none such.
+        tenant_model_schema: what models and migrations call them; None for the first of the search path.
+        cache: look for earlier builds, and keep these.
+        fixes: write and try what would bring the sides together.
+    """
+
+    models: bool = True
+    migrations: bool = True
+    metadata: tuple[str, ...] = ()
+    folder: str = ""
+    unmanaged: tuple[str, ...] = ()
+    scratch_url: str | None = None
+    base: Base | None = None
+    tenant_schemas: str | None = None
+    tenant_model_schema: str | None = None
+    cache: bool = True
+    fixes: bool = True
