@@ -106,7 +106,8 @@ def test_another_database_may_be_the_base(project, capsys, make_database):
 def test_the_base_is_part_of_what_the_cache_goes_by(project, capsys):
     folder = project(base="schema.sql", base_revision="r2")
     (folder / "schema.sql").write_text(BASE)
-    assert [answer(capsys)[1]["facts"]["from the cache"] for _ in range(2)] == ["nothing", "migrations"]
+    kept = [answer(capsys)[1]["facts"]["from the cache"].split(", ")[0] for _ in range(2)]
+    assert kept == ["nothing", "migrations"]
     (folder / "schema.sql").write_text(BASE + "CREATE TABLE legacy.more (id integer);")
     _, document, _ = answer(capsys)
     assert document["facts"]["from the cache"] == "nothing"

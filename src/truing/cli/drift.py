@@ -62,7 +62,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--snapshot", type=_FILE, metavar="FILE", help="Compare a file of `truing snapshot` as the live database."
 )
 @click.option("--scratch-url", metavar="URL", help="A server to build on; else a private one is started.")
-@click.option("--no-cache", is_flag=True, help="Build models and migrations anew.")
+@click.option("--no-cache", is_flag=True, help="Build, read and compare all of it anew.")
 @click.option("--no-fixes", is_flag=True, help="Do not write and try what would bring them together.")
 @judging
 def command(
