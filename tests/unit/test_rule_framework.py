@@ -149,7 +149,7 @@ def _plugin(monkeypatch, value: object) -> None:
     module.thing = value
     monkeypatch.setitem(sys.modules, "a_plugin", module)
     point = EntryPoint("thing", "a_plugin:thing" if value is not None else "a_plugin", rule_module.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(rule_module, "entry_points", lambda *, group: [point] if group == point.group else [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: [point] if group == point.group else [])
 
 
 def test_third_parties_bring_rules_by_entry_point(monkeypatch):
@@ -166,7 +166,7 @@ def test_an_entry_point_that_is_no_rule_is_refused(monkeypatch):
 
 def test_an_entry_point_that_cannot_be_loaded_is_named(monkeypatch):
     point = EntryPoint("thing", "no_such_module_at_all", rule_module.ENTRY_POINT_GROUP)
-    monkeypatch.setattr(rule_module, "entry_points", lambda *, group: [point] if group else [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: [point] if group else [])
     with pytest.raises(ConfigurationError, match=r"'thing' \(no_such_module_at_all\).*cannot be loaded"):
         Registry.discover()
 
