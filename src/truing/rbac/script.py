@@ -20,6 +20,9 @@ LEGACY: Final = "rbac_legacy_baseline"
 CONTRACT: Final = "rbac_contract"
 """The revision where every reference is a foreign key and every tenant id a UUID; what a tenant is comes after it."""
 
+ROW_SECURITY: Final = "rbac_row_security"
+"""The revision where the roles and policies are there and nobody notices yet: deploy what uses them after it."""
+
 HEAD: Final = "rbac@head"
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
