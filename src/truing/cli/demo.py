@@ -79,7 +79,7 @@ def _database(invocation: Invocation, *, keep: bool) -> Iterator[str]:
     from truing.server import Cluster, Scratch
 
     if invocation.database_url is not None:
-        with Scratch(invocation.database_url) as scratch:
+        with Scratch(invocation.database_url, named_by="--database-url") as scratch:
             yield scratch.create("truing_demo").url
         return
     if not keep:

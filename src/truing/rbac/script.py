@@ -65,6 +65,11 @@ def revisions() -> frozenset[str]:
     return frozenset(script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
 
 
+def newest() -> frozenset[str]:
+    """Return the newest revision of this branch."""
+    return frozenset(ScriptDirectory(str(MIGRATIONS)).get_heads())
+
+
 def current(connection: Connection) -> tuple[str, ...]:
     """Return the revisions of this branch that the database is stamped with; empty where it is not."""
     heads = MigrationContext.configure(connection).get_current_heads()

@@ -189,6 +189,8 @@ def explained(error: DBAPIError) -> AccessError | None:
         return UnknownRoleError(said)
     if code == "42501" and "profile" in said:
         return GrantRefusedError(said, hint="A row of role_grants says which role may hand out which.")
+    if code == "23514" and "window" in (getattr(getattr(error.orig, "diag", None), "constraint_name", None) or ""):
+        return AccessError("a grant has to end after it begins")
     if code == "23503" and "fk_user_roles_profile" in str(error.orig):
         return UnknownProfileError(said)
     return None
