@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from truing.cli.options import Invocation
-from truing.errors import UsageError
+from truing.errors import ConnectionFailedError
 
 if TYPE_CHECKING:
     import psycopg
@@ -66,21 +66,14 @@ def url_of(invocation: Invocation) -> str:
     """Name the database of an invocation: as a person named it, else as the Alembic project does.
 
     Raises:
-        UsageError: nobody names one, and there is no Alembic project to ask.
-        ProjectError: the project names none.
+        ProjectError: nobody names one.
     """
     named = invocation.database_url
     if named is not None:
         from truing.revisions.urls import postgresql_url
 
         return postgresql_url(named)
-    found = optional_project(invocation)
-    if found is None:
-        raise UsageError(
-            "No database is named, and there is no Alembic project here that would name one.",
-            hint="Give --database-url, or set TRUING_DATABASE_URL or DATABASE_URL.",
-        )
-    return found.url()
+    return project(invocation).url()
 
 
 def connect_reading(url: str) -> closing[psycopg.Connection[Any]]:
@@ -118,10 +111,13 @@ def connect_writing(url: str) -> closing[psycopg.Connection[Any]]:
 def _connect(url: str) -> psycopg.Connection[Any]:
     import psycopg
 
-    from truing.revisions.urls import conninfo, unreachable
+    from truing.revisions.urls import conninfo, redact
 
     options = conninfo(url, application_name="truing", connect_timeout=CONNECT_TIMEOUT_S)
     try:
         return psycopg.connect(options, autocommit=True)
     except psycopg.OperationalError as error:
-        raise unreachable(url, error) from error
+        raise ConnectionFailedError(
+            f"{redact(url)} cannot be reached: {redact(str(error).strip())}",
+            hint="Check the address, and that PostgreSQL is running and lets you in.",
+        ) from error

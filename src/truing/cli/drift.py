@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from truing.drift.model import Outcome
     from truing.drift.options import Options
     from truing.drift.snapshots import Taken
+    from truing.drift.workshop import Workshop
     from truing.revisions.project import Project
 
 
@@ -140,21 +142,31 @@ def _outcome(
     from truing.cli.database import connect_reading
     from truing.drift.memory import Memory
 
-    with connect_reading(url) as connection:
+    with ExitStack() as stack:
+        connection = stack.enter_context(connect_reading(url))
         memory = Memory(project, options, connection)
+        begun = stack.enter_context(_begun(connection)) if memory.outdated else None
         before = memory.glance(connection)
         known = memory.find(before)
         if known is not None:
             return known
         taken = _take(invocation, project, connection, memory)
         after = memory.glance(connection)
-    from truing.drift.run import run
+        connection.close()
+        from truing.drift.run import run
 
-    outcome = run(project, options, taken)
+        outcome = run(project, options, taken, begun)
     # Definitions are printed as they are at that moment: what changed while it was read may be in it, or not.
     if before is not None and before == after:
         memory.keep(before, outcome)
     return outcome
+
+
+def _begun(connection: psycopg.Connection[Any]) -> Workshop:
+    """Start the server that will be built on while the live database is still read."""
+    from truing.drift.workshop import Workshop
+
+    return Workshop.begun(connection)
 
 
 def _base(invocation: Invocation) -> Base | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -55,6 +56,15 @@ class Memory:
         self._table = key("version table", unplaced(project), database)
 
     @property
+    def outdated(self) -> bool:
+        """Whether nothing was compared before, or the person's files have changed since: then much is to be built."""
+        return self._kept is None or not self._kept.fresh
+
+    @cached_property
+    def _kept(self) -> _Answer | None:
+        return self._shelf.get(self._answer, _Answer)
+
+    @property
     def version_table(self) -> tuple[str, str | None] | None:
         """Alembic's table and its schema; None where nobody has asked ``env.py``, or it has changed since."""
         known = self._shelf.get(self._table, _VersionTable)
@@ -76,7 +86,7 @@ class Memory:
 
     def find(self, seen: Glance | None) -> Outcome | None:
         """Find the answer of when everything was as it is; None where there is none, or something has changed."""
-        kept = self._shelf.get(self._answer, _Answer)
+        kept = self._kept
         if kept is None or seen is None or kept.glance != seen or not kept.fresh:
             return None
         compared = [each for each in str(kept.outcome.facts["compared"]).split(", ") if each != "live"]

@@ -43,13 +43,16 @@ from truing.revisions.project import Project
 _RUNNER: Final = "postgres"
 
 
-def run(project: Project | None, options: Options, live: Taken | None = None) -> Outcome:
+def run(
+    project: Project | None, options: Options, live: Taken | None = None, begun: Workshop | None = None
+) -> Outcome:
     """Compare.
 
     Args:
         project: the Alembic project; None where only named models meet a live database.
         options: what to compare, and how.
         live: the live database, or a snapshot of it.
+        begun: a workshop for the live database, which is closed here.
 
     Raises:
         UsageError: fewer than two sides are asked for.
@@ -66,8 +69,15 @@ def run(project: Project | None, options: Options, live: Taken | None = None) ->
     major = live.snapshot.version.major if live is not None else None
     extensions = frozenset(each.name for each in live.snapshot.extensions) if live is not None else frozenset[str]()
     memory = True
+    if begun is not None and not begun.suits(major, extensions):
+        begun.close()
+        begun = None
     while True:
-        with Workshop(major=major, scratch_url=options.scratch_url, extensions=extensions, memory=memory) as workshop:
+        workshop = begun or Workshop(
+            major=major, scratch_url=options.scratch_url, extensions=extensions, memory=memory
+        )
+        begun = None
+        with workshop:
             try:
                 return _Run(project, options, live, workshop).outcome()
             except MissingExtensionError as error:

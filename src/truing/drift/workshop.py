@@ -7,9 +7,9 @@ connections to them. Nothing here ever sees the live database.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cached_property
-from threading import RLock
+from threading import RLock, Thread
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -95,6 +95,28 @@ class Workshop:
             return self.binaries.version
         with self._connect(self._scratch_url) as connection:
             return PostgresVersion(connection.info.server_version)
+
+    @classmethod
+    def begun(cls, connection: psycopg.Connection[Any]) -> Self:
+        """Begin to start the server that suits a live database; whoever needs it waits for it, and hears why there is none.
+
+        Args:
+            connection: to the live database.
+        """
+        rows = connection.execute("SELECT extname::text FROM pg_catalog.pg_extension").fetchall()
+        major = PostgresVersion(connection.info.server_version).major
+        workshop = cls(major=major, extensions=[name for (name,) in rows], memory=True)
+
+        def start() -> None:
+            with suppress(Exception):
+                _ = workshop.scratch
+
+        Thread(target=start, name="truing scratch server", daemon=True).start()
+        return workshop
+
+    def suits(self, major: int | None, extensions: Collection[str]) -> bool:
+        """Tell whether this is what would be made for another server of this version and with these extensions."""
+        return (self._major, self._wanted) == (major, frozenset(extensions))
 
     @property
     def crowded(self) -> bool:
@@ -197,8 +219,9 @@ class Workshop:
 
     def close(self) -> None:
         """Drop what was made, and stop the server if it is ours. No effect the second time."""
-        cluster, self._cluster = self._cluster, None
-        scratch, self._scratch = self._scratch, None
+        with self._turn:
+            cluster, self._cluster = self._cluster, None
+            scratch, self._scratch = self._scratch, None
         if cluster is not None:
             cluster.close()
         elif scratch is not None:
