@@ -6,14 +6,18 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from typing import ClassVar
 
 import pytest
 
 from tests.project import make_project
 from truing.cli.app import run
-from truing.drift import live
+from truing.drift import live, workshop
 from truing.drift import run as running
 from truing.drift.model import Outcome
+from truing.drift.workshop import Workshop
+from truing.server import Cluster
 
 MODELS = """
 from sqlalchemy import *
@@ -232,3 +236,41 @@ def test_it_loads_neither_sqlalchemy_nor_alembic(project, comparisons, capsys):
     document, _, rest = done.stdout.rpartition("}\n")
     assert rest.strip() == "0 []", done.stderr
     assert REMEMBERED in json.loads(document + "}")["facts"]["from the cache"]
+
+
+class Servers(Cluster):
+    """Counts the scratch servers that are started."""
+
+    started: ClassVar[list[str]] = []
+
+    def start(self):
+        self.started.append(threading.current_thread().name)
+        super().start()
+
+
+def test_the_server_is_started_while_the_live_database_is_read_where_files_have_changed(
+    project, database, capsys, monkeypatch
+):
+    monkeypatch.setattr(workshop, "Cluster", Servers)
+    monkeypatch.setattr(Servers, "started", [])
+    background = ["truing scratch server"]
+    assert answer(capsys)["findings"] == []
+    assert Servers.started == background
+    assert answer(capsys)["findings"] == []
+    database.execute("ALTER TABLE a ADD COLUMN by_hand text; ALTER TABLE a DROP COLUMN by_hand")
+    assert not remembers(capsys)
+    # Nothing was to be built, and nothing had to be asked.
+    assert Servers.started == background
+    env = project / "migrations" / "env.py"
+    env.write_text(env.read_text() + "# changed\n")
+    assert answer(capsys)["findings"] == []
+    assert Servers.started == background * 2
+
+
+def test_a_server_that_does_not_suit_is_left_for_another_one(project, capsys, monkeypatch):
+    monkeypatch.setattr(workshop, "Cluster", Servers)
+    monkeypatch.setattr(Servers, "started", [])
+    monkeypatch.setattr(Workshop, "suits", lambda *_: False)
+    assert answer(capsys)["findings"] == []
+    assert len(Servers.started) == 2
+    assert Servers.started[0] == "truing scratch server"

@@ -43,9 +43,7 @@ from truing.revisions.project import Project
 _RUNNER: Final = "postgres"
 
 
-def run(
-    project: Project | None, options: Options, live: Taken | None = None, begun: Workshop | None = None
-) -> Outcome:
+def run(project: Project | None, options: Options, live: Taken | None = None, begun: Workshop | None = None) -> Outcome:
     """Compare.
 
     Args:
@@ -73,9 +71,7 @@ def run(
         begun.close()
         begun = None
     while True:
-        workshop = begun or Workshop(
-            major=major, scratch_url=options.scratch_url, extensions=extensions, memory=memory
-        )
+        workshop = begun or Workshop(major=major, scratch_url=options.scratch_url, extensions=extensions, memory=memory)
         begun = None
         with workshop:
             try:

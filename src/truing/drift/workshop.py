@@ -98,7 +98,7 @@ class Workshop:
 
     @classmethod
     def begun(cls, connection: psycopg.Connection[Any]) -> Self:
-        """Begin to start the server that suits a live database; whoever needs it waits for it, and hears why there is none.
+        """Begin to start the server that suits a live database. Whoever needs it waits, or hears why there is none.
 
         Args:
             connection: to the live database.
