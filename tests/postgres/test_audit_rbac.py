@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.rbac_refused import REFUSED_AT_HEAD
 from truing.audit.model import Audit
 from truing.audit.run import audit, pending_revisions
 from truing.finding import Severity
@@ -40,17 +41,12 @@ def test_it_counts_what_was_planted(legacy, database, tmp_path):
     assert [each for each in result.findings if each.severity is Severity.ERROR] == []
 
 
-def test_it_predicts_what_happens(legacy, engine, database, tmp_path):
+@pytest.mark.parametrize("more", [(), REFUSED_AT_HEAD], ids=["as-planted", "and-what-head-refuses"])
+def test_it_predicts_what_happens(legacy, engine, database, tmp_path, more):
+    for statement in more:
+        database.execute(statement)
     result = rbac_audit(database, tmp_path)
-    predicted: dict[tuple[str, str, str], int] = {}
-    for table in result.tables:
-        for each in table.classes:
-            rows = each.count - each.settled - each.groups
-            if each.verdict == "altered" and rows:
-                # Which keys only the conversion makes equal is the audit's to know; afterwards they are.
-                kind = "duplicate" if each.row_class == "collision" else each.row_class
-                key = (str(each.table), each.columns[-1], kind)
-                predicted[key] = predicted.get(key, 0) + rows
+    predicted = result.quarantine()
     with engine.connect() as connection:
         script.upgrade(connection)
     happened = database.execute("SELECT rel, col, reason, count(*) FROM _truing.quarantine GROUP BY 1, 2, 3")

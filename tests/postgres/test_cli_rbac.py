@@ -36,7 +36,7 @@ def call(world, rbac_database, capsys, monkeypatch):
 def acme(world, call):
     assert call("tenant", "add", "acme", "--title", "Acme Ltd")[0] == 0
     tenant = world.one("SELECT id FROM tenants WHERE name = 'Acme Ltd'")
-    world.run("INSERT INTO profiles (tenant_id, email) VALUES (:t, 'Ann@example.org')", t=tenant)
+    assert call("profile", "add", "acme", "Ann@example.org")[0] == 0
     assert call("role", "add", "acme", "editor", "--allow", "doc.read", "--allow", "page.*")[0] == 0
     assert (
         call("role", "add", "acme", "chief", "--inherits", "editor", "--may-grant", "editor", "--deny", "doc.purge")[0]
@@ -61,6 +61,14 @@ def test_a_role_is_granted_explained_and_taken_back(world, call, acme):
     assert all(actor.startswith("truing (") for (actor,) in actors)
 
 
+def test_a_profile_has_the_id_of_its_login_and_may_be_inactive(world, call, acme):
+    identity = "5b5a3f0e-7c61-4a53-9d8e-2f4f4c6b8a11"
+    code, said = call("profile", "add", "acme", "--id", identity, "--inactive", "--display-name", "Bob")
+    assert (code, identity in said) == (0, True)
+    assert world.run("SELECT display_name, active FROM profiles WHERE id = :id", id=identity) == [("Bob", False)]
+    assert f"There is a profile {identity} already." in call("profile", "add", "acme", "--id", identity)[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -71,12 +79,23 @@ def test_a_role_is_granted_explained_and_taken_back(world, call, acme):
         (["role", "add", "acme", "chief", "--allow", "doc.purge"], "both allows and denies doc.purge"),
         (["role", "add", "acme", "x", "--allow", "No Such"], "'No Such' is not like doc.read"),
         (["grant", "acme", "bob@example.org", "chief"], "no profile 'bob@example.org'"),
-        (["grant", "acme", "ann@example.org", "nobody"], "has no role nobody"),
+        (["grant", "acme", "ann@example.org", "nobody"], "The tenant acme has no role 'nobody'."),
+        (["grant", "acme", "ann@example.org", "chef"], "Did you mean chief?"),
+        (["revoke", "acme", "ann@example.org", "nobody"], "The tenant acme has no role 'nobody'."),
+        (["grant", "acme", "ann@example.org", "chief", "--until", "2020-01-01"], "is past"),
+        (
+            ["grant", "acme", "ann@example.org", "chief", "--from", "2099-02-01", "--until", "2099-01-01"],
+            "is not after --from",
+        ),
+        (["profile", "add", "acme", "ann@example.org"], "The tenant has a profile ann@example.org already."),
+        (["profile", "add", "acme", "ann"], "'ann' cannot be a profile's address."),
+        (["profile", "add", "acme", "--id", "x"], "'x' is not a valid UUID"),
+        (["adopt", "--compare"], "That is rbac@head: nothing is left to do."),
         (["grant", "acme", "ann@example.org", "chief", "--until", "tomorrow"], "'tomorrow' does not match"),
         (["export", "--tenant", "nowhere"], "There is no tenant nowhere."),
         (["import", "nowhere.yaml"], "No such file"),
         (["verify", "--schema", "nowhere"], "no RBAC tables in the schema nowhere"),
-        (["why", "acme", "ann@example.org", "x", "--program", "nowhere"], "no RBAC functions in the schema nowhere"),
+        (["why", "acme", "ann@example.org", "x", "--program", "nowhere"], "install them with `truing rbac install`"),
     ],
     ids=" ".join,
 )

@@ -19,6 +19,7 @@ from truing.demo.workload import PROBE_ROWS, Workload
 from truing.rbac import script
 from truing.rbac.legacy import build_legacy
 
+FORCED = "rbac_row_security_forced"
 CRASHES = int(os.environ.get("TRUING_CRASHES", "12"))
 
 MIGRATE = """
@@ -107,33 +108,69 @@ def test_killed_at_any_point_and_run_again_it_ends_at_head_and_back_with_a_clean
     assert verdict.checked > 500
 
 
+# Of each table that the application writes to, the rows that are none of its doing.
+NOT_THE_WRITERS = {
+    "profiles": "NOT EXISTS (SELECT FROM truing_demo.ledger l WHERE l.profile_id = t.id)",
+    "user_roles": "NOT EXISTS (SELECT FROM truing_demo.ledger l WHERE l.profile_id = t.user_id)",
+    "tenant_moves": "NOT EXISTS (SELECT FROM truing_demo.ledger l WHERE l.profile_id = t.profile_id)",
+    "sidebar_features": "t.sidebar_name <> 'new'",
+}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("mode", ["client", "server"])
 def test_killed_between_contract_and_head_it_ends_there_and_back(legacy_database, mode):
-    """The keys that hold the tenant and the row security. No writers: theirs move people together with their grants."""
+    """The keys that hold the tenant and the row security, under an application that is deployed anew between them."""
+    sql = legacy_database.execute
 
     def every_row():
         tables = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"
-        rows = "SELECT md5(string_agg(r, ',' ORDER BY r)) FROM (SELECT to_jsonb(t)::text AS r FROM public.{} t) x"
-        return {name: legacy_database.execute(rows.format(name)) for (name,) in legacy_database.execute(tables)}
+        rows = (
+            "SELECT md5(string_agg(r, ',' ORDER BY r)) FROM (SELECT to_jsonb(t)::text AS r FROM public.{} t WHERE {}) x"
+        )
+        return {name: sql(rows.format(name, NOT_THE_WRITERS.get(name, "true"))) for (name,) in sql(tables)}
 
     def leftovers():
-        return legacy_database.execute(
+        return sql(
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'zzzz_truing%'"
             " UNION ALL SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
             " UNION ALL SELECT conname FROM pg_constraint WHERE NOT convalidated"
         )
 
-    assert until_done(legacy_database, "up", script.CONTRACT, 0, 0, mode) == 0
-    before, hit = every_row(), 0
-    while hit < CRASHES:
-        hit += until_done(legacy_database, "up", script.HEAD, hit, CRASHES - hit, mode)
-        assert legacy_database.execute("SELECT version_num FROM alembic_version") == [("rbac_row_security_forced",)]
-        assert leftovers() == []
-        with create_engine(legacy_database.url, poolclass=NullPool).connect() as connection:
-            command.check(script.configuration(connection))
-        hit += until_done(legacy_database, "down", script.CONTRACT, hit, CRASHES - hit, mode)
-        assert legacy_database.execute("SELECT version_num FROM alembic_version") == [(script.CONTRACT,)]
-        assert every_row() == before
+    def go(direction, target):
+        done = until_done(legacy_database, direction, target, hit, CRASHES - hit, mode)
+        assert sql("SELECT version_num FROM alembic_version") == [(target,)]
+        return done
+
+    hit = CRASHES
+    count = sql("SELECT count(*) FROM profiles")[0][0] + PROBE_ROWS
+    with Workload(legacy_database.dsn, writers=4, rate=10, wrong=0.2) as workload:
+        go("up", script.CONTRACT)
+        before, hit = every_row(), 0
+        while hit < CRASHES:
+            hit += go("up", script.ROW_SECURITY)
+            workload.deploy("roles")
+            hit += go("up", FORCED)
+            workload.deploy("isolated")
+            assert leftovers() == []
+            with create_engine(legacy_database.url, poolclass=NullPool).connect() as connection:
+                command.check(script.configuration(connection))
+            with legacy_database.connect() as connection:
+                assert [each for each in ledger.wrongs(connection, ()) if each.rows != each.settled] == []
+            workload.deploy("roles")
+            hit += go("down", script.ROW_SECURITY)
+            workload.deploy("legacy")
+            hit += go("down", script.CONTRACT)
+            assert every_row() == before
+        traffic = workload.stop()
+    assert traffic.failures == ()
+    assert (traffic.disconnects > 0) == (mode == "server")
+    assert traffic.closed_looks
+    assert (traffic.foreign, traffic.missing) == (0, 0)
+    assert {refusal.by for refusal in traffic.refusals} > {"fk_user_roles_profile", "fk_user_roles_role", "type uuid"}
+    with legacy_database.connect() as connection:
+        verdict = ledger.check(connection, profiles_before=count)
+    assert verdict.clean, verdict
+    assert verdict.checked > 500
     assert until_done(legacy_database, "down", script.LEGACY, 0, 0, mode) == 0

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
@@ -142,6 +142,91 @@ def test_the_application_works_in_its_tenant_and_without_one_sees_nothing(bound,
     it = bound(bind)
     assert it.sees(it.value(it.own)) == it.only
     assert it.sees("") == (it.only if bind == "role" else set())
+
+
+ALONE = {"isolation_level": "AUTOCOMMIT", "pool_size": 1, "max_overflow": 0}
+RESET = {"usual": {}, "nothing": {"pool_reset_on_return": None, "skip_autocommit_rollback": True}}
+
+
+class Alone:
+    """Asks on a pool of one connection in autocommit, a checkout for each question."""
+
+    def __init__(self, url, how, reset):
+        self.session = "session" in how
+        self.runner = asyncio.Runner() if "async" in how else None
+        if self.runner is None:
+            self.engine = create_engine(url, **ALONE, **reset)
+        else:
+            url = url.set(drivername="postgresql+asyncpg") if how == "asyncpg" else url
+            self.engine = create_async_engine(url, **ALONE, **reset)
+
+    def __call__(self, name, *arguments, **options):
+        if self.runner is not None:
+            return self.runner.run(self.ask(name, *arguments, **options))
+        with Session(self.engine) if self.session else self.engine.connect() as on:
+            return getattr(access, name)(on, *arguments, **options)
+
+    async def ask(self, name, *arguments, **options):
+        async with AsyncSession(self.engine) if self.session else self.engine.connect() as on:
+            return await getattr(aio, name)(on, *arguments, **options)
+
+    def close(self):
+        if self.runner is None:
+            self.engine.dispose()
+        else:
+            self.runner.run(self.engine.dispose())
+            self.runner.close()
+
+
+@pytest.mark.parametrize("bind", ["setting", "role", "signed"])
+def test_one_statement_says_its_tenant_and_leaves_nothing(bound, bind):
+    it = bound(bind)
+    for tenant in (it.own, it.other):
+        it.world.grant(tenant, it.profiles[tenant], it.world.role(tenant, "r", "doc.read"))
+    own, other = it.profiles[it.own], it.profiles[it.other]
+    how_to = {"program": it.program, "setting": it.setting, "secret": SECRET if bind == "signed" else None}
+    for how in ("connection", "session", "async", "async session", "asyncpg"):
+        for reset in RESET.values():
+            asking = Alone(it.engine.url, how, reset)
+            try:
+                # As often as it takes for the statement to be prepared, by the driver and by the server.
+                for _ in range(7):
+                    assert asking("can_once", it.own, own, "doc.read", **how_to)
+                    assert not asking("can_once", it.other, own, "doc.read", **how_to)
+                    # A login that is bound to one tenant sees nothing of the other.
+                    assert asking("can_once", it.other, other, "doc.read", **how_to) is (bind != "role")
+                    assert not asking("can_once", it.own, other, "doc.read", **how_to)
+                    left = asking("current_tenant", program=it.program)
+                    assert left == (it.own if bind == "role" else None)
+                if bind == "signed":
+                    with pytest.raises(DBAPIError, match="not signed"):
+                        asking("can_once", it.own, own, "doc.read", **how_to | {"secret": None})
+            finally:
+                asking.close()
+
+
+@pytest.mark.parametrize("kind", [Session, lambda engine: engine.connect()], ids=["session", "connection"])
+def test_one_statement_is_refused_where_its_tenant_would_last(bound, kind):
+    it = bound("setting")
+    with kind(it.engine) as on:
+        with pytest.raises(UsageError, match="would last for this whole transaction"):
+            access.can_once(on, it.own, it.profiles[it.own], "doc.read", program=it.program, setting=it.setting)
+        assert access.current_tenant(on, program=it.program) is None
+
+
+@pytest.mark.parametrize("kind", [AsyncSession, lambda engine: engine.connect()], ids=["session", "connection"])
+def test_one_statement_is_refused_there_without_a_thread_too(bound, kind):
+    it = bound("setting")
+
+    async def ask():
+        engine = create_async_engine(it.engine.url, poolclass=NullPool)
+        async with kind(engine) as on:
+            with pytest.raises(UsageError, match="would last for this whole transaction"):
+                await aio.can_once(on, it.own, it.profiles[it.own], "doc.read", program=it.program, setting=it.setting)
+            assert await aio.current_tenant(on, program=it.program) is None
+        await engine.dispose()
+
+    asyncio.run(ask())
 
 
 @pytest.mark.parametrize("how", ["connection", "session", "async"])

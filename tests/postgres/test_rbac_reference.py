@@ -149,5 +149,15 @@ def test_the_sidebar_by_example():
 def test_the_questions_are_all_asked():
     """A question that is added needs its place in the comparison."""
     compared = {"can", "permissions_of", "who_can", "sidebar", "standing"}
-    elsewhere = {"can_many", "tenants_of", "why", "catalogue", "versions_of", "grant", "revoke", "current_tenant"}
+    elsewhere = {
+        "can_once",
+        "can_many",
+        "tenants_of",
+        "why",
+        "catalogue",
+        "versions_of",
+        "grant",
+        "revoke",
+        "current_tenant",
+    }
     assert set(asking._STATEMENTS) == compared | elsewhere

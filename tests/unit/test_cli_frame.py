@@ -145,7 +145,7 @@ def test_the_answer_goes_to_a_file(command, nowhere, capsys):
     decoded = json.loads(nowhere.joinpath("out.json").read_text())
     jsonschema.validate(decoded, json.loads(json_report.SCHEMA_FILE.read_text()))
     assert decoded["verdict"] == "findings"
-    assert capsys.readouterr().out == ""
+    assert tuple(capsys.readouterr()) == ("", "Wrote out.json\n")
 
 
 def test_a_failure_is_a_message_and_a_hint_and_nothing_else(command, capsys):
@@ -243,6 +243,40 @@ def test_lint_from_the_command_line(nowhere, capsys):
     assert run(["lint", "--select", "nothing-like-this", "--only", "revisions"]) == 2
 
 
+@pytest.mark.parametrize("arguments", ["status", "describe", "quarantine list", "lint --only database", "rbac verify"])
+def test_who_needs_a_database_only_asks_for_no_project(nowhere, capsys, arguments):
+    assert run(arguments.split()) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Error: No database is named")
+    assert "Give --database-url" in said
+
+
+def test_the_url_of_alembics_template_is_called_that(nowhere, capsys):
+    make_project(nowhere, {}, url="driver://user:pass@localhost/dbname")
+    assert run(["status"]) == 2
+    said = capsys.readouterr().err
+    assert "is still that of Alembic's template" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["status", "audit", "upgrade", "revision -m x", "orm", "rbac init", "rbac verify", "rbac adopt"],
+)
+def test_a_server_that_is_not_there_is_named_and_nobody_else_blamed(nowhere, capsys, arguments):
+    make_project(nowhere, {"one": ""}, models="import sqlalchemy as sa", metadata="sa.MetaData()")
+    url = "postgresql://u:secret@127.0.0.1:1/x"
+    assert run([*arguments.split(), "--database-url", url]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Error: postgresql")
+    assert "u:***@127.0.0.1:1/x cannot be reached" in said
+    assert "env.py" not in said
+
+
+def test_the_demo_names_its_own_option(nowhere, capsys):
+    assert run(["demo", "--database-url", "postgresql://u@127.0.0.1:1/x"]) == 2
+    assert "--database-url" in capsys.readouterr().err
+
+
 def test_lint_refuses_to_look_at_a_database_that_nobody_named(nowhere, capsys):
     make_project(nowhere, {})
     assert run(["lint", "--only", "database"]) == 2
@@ -271,3 +305,7 @@ def test_rules_are_listed_and_explained(capsys):
     assert "truing: allow forbidden-table-reference -- reason" in page
     assert run(["rule", "forbidden-table"]) == 2
     assert "Did you mean forbidden-table-reference?" in capsys.readouterr().err
+    assert run(["rule", "zzz"]) == 2
+    said = capsys.readouterr().err
+    assert "`truing rule` lists all of them." in said
+    assert len(said) < 100

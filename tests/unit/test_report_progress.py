@@ -86,6 +86,19 @@ def test_without_a_terminal_there_is_a_line_now_and_then():
     assert "\x1b" not in out.getvalue()
 
 
+def test_in_brief_operations_are_summed_up():
+    clock, out = Clock(), io.StringIO()
+    with Progress(Console(file=out, width=80, markup=False, highlight=False), clock, brief=True) as progress:
+        tell(progress, clock)
+        progress.sum_up("0001", 31.5)
+        progress.sum_up("0002", 0.1)
+    lines = [line for line in out.getvalue().splitlines() if "3,000 rows" not in line]
+    assert lines == [
+        "  0001: 1 operation in 31.5 s; strong locks held 12 ms in all, 12 ms at most",
+        "  0002: 0 operations in 100 ms; strong locks held 0 ms in all, 0 ms at most",
+    ]
+
+
 def test_on_a_terminal_the_bar_has_rows_rate_time_left_and_lock():
     clock, out = Clock(), io.StringIO()
     terminal = Console(file=out, width=100, force_terminal=True, color_system=None, markup=False, highlight=False)

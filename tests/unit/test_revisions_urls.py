@@ -57,7 +57,10 @@ def test_a_url_for_sqlalchemy(url: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["mysql://u:secret@h/d", "sqlite:///x.db", "oracle+cx://u:secret@h", "u:secret@h/d", "", "host=h password=secret"],
+    [
+        *("mysql://u:secret@h/d", "sqlite:///x.db", "oracle+cx://u:secret@h", "u:secret@h/d", ""),
+        *("host=h password=secret", "postgresql://u:a secret@h/d", "postgresql://u:secret b@h/d"),
+    ],
 )
 def test_other_urls_are_refused_without_their_password(url: str) -> None:
     with pytest.raises(ProjectError) as caught:
@@ -66,10 +69,20 @@ def test_other_urls_are_refused_without_their_password(url: str) -> None:
     assert "postgresql://" in str(caught.value)
 
 
-def test_a_url_that_cannot_be_read_is_an_error() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:secret@h:port/d",
+        "postgresql://u:a@secret@h/d",
+        "postgresql://u:a/b@secret@h/d",
+        "postgresql://u:a@b:secret@h:5/d",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_an_error(url: str) -> None:
     with pytest.raises(ProjectError) as caught:
-        conninfo("postgresql://u:secret@h:port/d")
+        conninfo(url)
     assert "secret" not in str(caught.value)
+    assert "percent-encode" in str(caught.value)
 
 
 def test_a_parameter_that_libpq_does_not_know_is_an_error_without_the_password() -> None:
@@ -87,6 +100,9 @@ def test_a_parameter_that_libpq_does_not_know_is_an_error_without_the_password()
         ("host=h password='se cret' dbname=d", "host=h password=*** dbname=d"),
         ("connecting to postgres://u:secret@h:1/d failed", "connecting to postgres://u:***@h:1/d failed"),
         ("postgresql://u:s3cret@with@s3cret@h/d", "postgresql://u:***@h/d"),
+        ("postgresql://u@corp:secret@h/d", "postgresql://u@corp:***@h/d"),
+        ("failed to resolve host 'secret@with@h': no", "failed to resolve host '***@h': no"),
+        ('could not translate host name "secret@h" to address', 'could not translate host name "***@h" to address'),
         ("postgresql://u@h/d", "postgresql://u@h/d"),
         ("postgresql://h:5432/d", "postgresql://h:5432/d"),
     ],

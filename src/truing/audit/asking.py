@@ -103,7 +103,7 @@ class Asking:
             if column.unknown:
                 self._no(change, source, "created", column.unknown)
                 return True
-            if table.found is not None and column.now not in table.found.base.columns:
+            if table.found is not None and column.now is not None and column.now not in table.found.base.columns:
                 reason = f"this role may not read column {ident(name)}"
                 self._no(change, source, "unreadable", reason, f"GRANT SELECT ON {change.table} to it")
                 return True

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from truing.audit.probes.probe import ALIAS, CLASS, MOVED, ORIGINAL, PARENT, Forget, Move, Probe, Rename
+from truing.audit.probes.probe import ALIAS, CLASS, MOVED, ORIGINAL, PARENT, Fill, Forget, Move, Probe, Rename
 from truing.names import QualifiedName, ident, idents, literal
 
 KEY: Final = "__truing_key"
@@ -67,6 +67,8 @@ def layered(base: Base, moves: Sequence[Move]) -> str:
                 pile.rename(column, to)
             case Forget(column):
                 pile.forget(column)
+            case Fill():
+                pile.fill(move)
             case Probe() if move.expression:
                 pile.rows(position, move)
             case Probe():
@@ -110,6 +112,11 @@ class _Pile:
     def forget(self, column: str) -> None:
         self.columns = [name for name in self.columns if name != column]
         self._add(self._all(ALIAS), barrier=False)
+
+    def fill(self, move: Fill) -> None:
+        self._add([*self._all(ALIAS), f"({move.value})::{move.type} AS {ident(move.column)}"])
+        self.columns.append(move.column)
+        self.doubts[move.column] = [doubt for column in move.uses for doubt in self.doubts.get(column, ())]
 
     def rows(self, position: int, probe: Probe) -> None:
         joins, alias = probe.joins, ident(probe.alias)
@@ -304,7 +311,10 @@ def _needed(moves: Sequence[Move], probe: Probe) -> list[Move]:
                 kept.append(move)
                 wanted = None if wanted is None else wanted | {column}
                 renamed = True
+            case Fill(column, uses=uses) if wanted is None or column in wanted:
+                kept.append(move)
+                wanted = None if wanted is None else wanted | set(uses)
             case Rename() | Forget():
                 kept.append(move)
     # Names that one column takes over from another only make sense together.
-    return kept[::-1] if renamed else [move for move in kept[::-1] if isinstance(move, Probe)]
+    return kept[::-1] if renamed else [move for move in kept[::-1] if isinstance(move, Probe | Fill)]

@@ -212,6 +212,22 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
                     found[count.row_class] = best(found.get(count.row_class, count.count), count.count)
         return {name: number for name, number in found.items() if number}
 
+    def quarantine(self) -> dict[tuple[str, str, str], int]:
+        """Say what the quarantine will hold after the upgrade.
+
+        Returns:
+            Table, column and reason -> originals, those without originals left out.
+        """
+        predicted: dict[tuple[str, str, str], int] = {}
+        for each in (count for table in self.tables for count in table.classes):
+            rows = each.count - each.settled - each.groups
+            if each.verdict == "altered" and rows:
+                # Which keys only the conversion makes equal is the audit's to know; afterwards they are.
+                reason = "duplicate" if each.row_class == "collision" else each.row_class
+                key = (str(each.table), each.columns[-1], reason)
+                predicted[key] = predicted.get(key, 0) + rows
+        return predicted
+
 
 class AuditSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of an audit.

@@ -13,7 +13,7 @@ import msgspec
 from truing.audit.layers import Base, layered
 from truing.audit.model import Source
 from truing.audit.probes.foreign_key import Parent
-from truing.audit.probes.probe import ALIAS, MOVED, PARENT, Forget, Move, Probe, Rename
+from truing.audit.probes.probe import ALIAS, MOVED, PARENT, Fill, Forget, Move, Probe, Rename
 from truing.catalog.model import Index, Table
 from truing.changes import AddCheck, AddForeignKey
 from truing.errors import CatalogError
@@ -24,7 +24,7 @@ class ColumnThen(msgspec.Struct, frozen=True):
     """A column as it is at some point of the walk.
 
     Attributes:
-        now: the name that it has now; None where it does not exist yet.
+        now: the name that it has now; None where it does not exist yet, though its values may be known.
         type: its type.
         not_null: whether it is NOT NULL.
         altered: whether a pending change gives rows another value in it.
@@ -107,6 +107,13 @@ class TableThen:
             self.moves.append(Forget(name))
         self.columns[name] = ColumnThen(None, type_, unknown=unknown)
 
+    def fill(self, name: str, type_: str, value: str, uses: tuple[str, ...]) -> None:
+        """Take note of a new column whose values can be computed now."""
+        if name in self.columns:
+            self.moves.append(Forget(name))
+        self.moves.append(Fill(name, type_, value, uses))
+        self.columns[name] = ColumnThen(None, type_)
+
     def drop(self, name: str) -> None:
         """Take note that a column goes."""
         if self.columns.pop(name, None) is not None:
@@ -117,7 +124,7 @@ class TableThen:
         column = self.columns.pop(name, None)
         if column is not None:
             self.columns[to] = column
-            if column.now is not None and not column.unknown:
+            if not column.unknown:
                 self.moves.append(Rename(name, to))
 
     def change(self, name: str, **fields: object) -> None:

@@ -15,6 +15,7 @@ from truing.audit.asking import Asking, Catalog
 from truing.audit.model import Source
 from truing.audit.pending import TableThen
 from truing.audit.probes import not_null, type_change
+from truing.audit.probes.check import mentioned
 from truing.audit.probes.foreign_key import Parent
 from truing.audit.probes.probe import ALIAS
 from truing.audit.wording import created, kept
@@ -119,12 +120,29 @@ class Walk(Asking):
                 self.constraint(change, table, source)
 
     def _add_column(self, change: AddColumn, table: TableThen, source: Source) -> None:
+        if not change.type:
+            # The end of an online one's transition: its values stay.
+            return
         computed = self._statement is not None and any(
             isinstance(other, OtherStatement) for other in self._statement.changes
         )
         if not change.nullable and change.default is None and not source.online and not computed:
             self._ask(table, not_null.new_column(change.column, change.type, source))
-        table.add(change.column, change.type, created(source.revision))
+        used = self._computable(change, table) if source.online else None
+        if used is None or change.value is None:
+            table.add(change.column, change.type, created(source.revision))
+        else:
+            table.fill(change.column, change.type, change.value, used)
+
+    def _computable(self, change: AddColumn, table: TableThen) -> tuple[str, ...] | None:
+        """Say from which columns the value of a new one can be computed now; None where it cannot."""
+        if change.value is None or table.found is None or not not_null.is_simple(change.value):
+            return None
+        used, readable = mentioned(change.value), table.found.base.columns
+        for column in map(table.columns.get, used):
+            if column is None or column.unknown or (column.now is not None and column.now not in readable):
+                return None
+        return used
 
     def _alter_type(self, change: AlterColumnType, table: TableThen, source: Source) -> None:
         column = table.columns.get(change.column)

@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from truing.cli.options import Invocation
-from truing.errors import ConnectionFailedError
+from truing.errors import UsageError
 
 if TYPE_CHECKING:
     import psycopg
@@ -66,14 +66,21 @@ def url_of(invocation: Invocation) -> str:
     """Name the database of an invocation: as a person named it, else as the Alembic project does.
 
     Raises:
-        ProjectError: nobody names one.
+        UsageError: nobody names one, and there is no Alembic project to ask.
+        ProjectError: the project names none.
     """
     named = invocation.database_url
     if named is not None:
         from truing.revisions.urls import postgresql_url
 
         return postgresql_url(named)
-    return project(invocation).url()
+    found = optional_project(invocation)
+    if found is None:
+        raise UsageError(
+            "No database is named, and there is no Alembic project here that would name one.",
+            hint="Give --database-url, or set TRUING_DATABASE_URL or DATABASE_URL.",
+        )
+    return found.url()
 
 
 def connect_reading(url: str) -> closing[psycopg.Connection[Any]]:
@@ -111,13 +118,10 @@ def connect_writing(url: str) -> closing[psycopg.Connection[Any]]:
 def _connect(url: str) -> psycopg.Connection[Any]:
     import psycopg
 
-    from truing.revisions.urls import conninfo, redact
+    from truing.revisions.urls import conninfo, unreachable
 
     options = conninfo(url, application_name="truing", connect_timeout=CONNECT_TIMEOUT_S)
     try:
         return psycopg.connect(options, autocommit=True)
     except psycopg.OperationalError as error:
-        raise ConnectionFailedError(
-            f"{redact(url)} cannot be reached: {redact(str(error).strip())}",
-            hint="Check the address, and that PostgreSQL is running and lets you in.",
-        ) from error
+        raise unreachable(url, error) from error

@@ -37,6 +37,7 @@ def command(
 ) -> int:
     """Migrate a dirty RBAC database while an application writes to it, and show what happened.
 
+    The application also tries what it never should have been able to write: refused as soon as a constraint holds.
     It starts a PostgreSQL of its own (or, with --database-url, makes a database of its own on your server), and leaves
     nothing behind.
 
@@ -62,6 +63,7 @@ def command(
                 seed=seed,
                 observer=progress,
                 on_phase=progress.phase,
+                on_revision=progress.sum_up,
             ).run()
         if json_file is not None:
             json_file.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
@@ -77,7 +79,7 @@ def _database(invocation: Invocation, *, keep: bool) -> Iterator[str]:
     from truing.server import Cluster, Scratch
 
     if invocation.database_url is not None:
-        with Scratch(invocation.database_url) as scratch:
+        with Scratch(invocation.database_url, named_by="--database-url") as scratch:
             yield scratch.create("truing_demo").url
         return
     if not keep:
@@ -104,15 +106,30 @@ def _document(result: Result) -> Document:
     traffic, verdict = result.traffic, result.verdict
     summary = (
         f"In true: {result.profiles:,} profiles migrated while the application wrote {traffic.writes:,} times;"
-        f" {len(traffic.failures)} failed, longest stall {result.latency.longest:.0f} ms, nothing lost."
+        f" {len(traffic.failures)} failed, {sum(each.refused for each in result.wrongs)} were refused as they must be,"
+        f" longest stall {result.latency.longest:.0f} ms, nothing lost."
         if result.good
         else "NOT in true: something that the demo claims did not hold; see the tables."
     )
     return document(
         "demo",
-        tables=[_fates(result), _enforced(result), _application(result), _rows(result), _phases(result)],
+        tables=[
+            _fates(result),
+            _settled(result),
+            _wrongs(result),
+            _enforced(result),
+            _application(result),
+            _revisions(result),
+            _rows(result),
+            _phases(result),
+        ],
         summary=summary,
-        facts={"quarantined originals": result.quarantined, "rows in the ledger": verdict.checked},
+        facts={
+            "revision": result.target,
+            **({"not head": result.instead_of_head} if result.instead_of_head else {}),
+            "quarantined originals": result.quarantined,
+            "rows in the ledger": verdict.checked,
+        },
         next_steps=(
             "truing demo --keep, then truing quarantine list --database-url URL",
             "truing audit, truing upgrade --plan, truing upgrade: the same on your own project",
@@ -144,6 +161,24 @@ def _fates(result: Result) -> Table:
     return Table("fates", "Profiles by class", tuple(Column(key, title) for key, title in keys.items()), rows)
 
 
+def _settled(result: Result) -> Table:
+    return _pairs(
+        "settled",
+        "Everything else that did not fit",
+        ("row", "reason", "audit said", "in quarantine"),
+        [(f"{each.table}.{each.column}", each.reason, each.predicted, each.found) for each in result.settled],
+    )
+
+
+def _wrongs(result: Result) -> Table:
+    rows: list[tuple[str | int | float, ...]] = [
+        (each.name, each.let_through, f"{each.settled} of {each.rows}", each.refused, each.refused_by)
+        for each in result.wrongs
+    ]
+    headings = ("wrongful write", "let through", "settled", "refused", "by")
+    return _pairs("wrongs", "Wrongful writes of the application (rows settled of rows written)", headings, rows)
+
+
 def _pairs(name: str, title: str, headings: tuple[str, ...], rows: list[tuple[str | int | float, ...]]) -> Table:
     from truing.report.document import Column, Table
 
@@ -161,8 +196,11 @@ def _enforced(result: Result) -> Table:
             ("type of profiles.tenant_id", before.tenant_id_type, after.tenant_id_type),
             ("foreign keys", before.foreign_keys, after.foreign_keys),
             ("of them valid", before.valid_foreign_keys, after.valid_foreign_keys),
+            ("of them hold the tenant", before.tenant_keys, after.tenant_keys),
             ("NOT NULL columns", before.not_nulls, after.not_nulls),
+            ("CHECK constraints", before.checks, after.checks),
             ("usable indexes", before.indexes, after.indexes),
+            ("tables closed to other tenants", before.closed_tables, after.closed_tables),
         ],
     )
 
@@ -182,10 +220,25 @@ def _application(result: Result) -> Table:
             ("strong lock held, longest", "", f"{result.longest_lock_ms:.0f} ms"),
             ("writes / reads, in all", "", f"{traffic.writes:,} / {traffic.reads:,}"),
             ("failed statements", "", len(traffic.failures)),
-            ("looks of another tenant's probe", "", traffic.probes),
+            ("wrongful writes refused", "", sum(each.refused for each in result.wrongs)),
+            ("looks of another tenant's probe", "", f"{traffic.probes} ({traffic.closed_looks} at every table)"),
             ("foreign rows seen / own rows missed", "", f"{traffic.foreign} / {traffic.missing}"),
         ],
     )
+
+
+def _revisions(result: Result) -> Table:
+    rows: list[tuple[str | int | float, ...]] = [
+        (
+            each.revision,
+            f"{each.seconds:.1f} s",
+            f"{each.latency.p50:.1f} ms",
+            f"{each.latency.p99:.1f} ms",
+            f"{each.latency.longest:.1f} ms",
+        )
+        for each in result.stretches
+    ]
+    return _pairs("revisions", "By revision", ("revision", "took", "median", "p99", "longest stall"), rows)
 
 
 def _rows(result: Result) -> Table:
@@ -199,10 +252,13 @@ def _rows(result: Result) -> Table:
             ("rows checked against the writers' ledger", verdict.checked),
             ("lost / wrong / resurrected", f"{verdict.lost} / {verdict.wrong} / {verdict.resurrected}"),
             ("duplicated / wrong grants", f"{verdict.duplicated} / {verdict.wrong_grants}"),
+            ("sidebar items lost", verdict.lost_items),
             ("hash of original tenant ids, before", before.tenant_ids[:16]),
             ("hash of original tenant ids, after", after.tenant_ids[:16]),
             ("hash of all other columns, before", before.other_columns[:16]),
             ("hash of all other columns, after", after.other_columns[:16]),
+            ("hash of grants, before", before.grants[:16]),
+            ("hash of grants, after", after.grants[:16]),
             ("hashes", same),
         ],
     )

@@ -161,6 +161,8 @@ class Invocation:
 
         document = msgspec.structs.replace(document, project=self._project_file)
         write(document, self.output_format, self.output, every_rule)
+        if self.output is not None:
+            self.say(f"Wrote {self.output}")
         return 0 if self.exit_zero and document.verdict != "no answer" else document.exit_code
 
 

@@ -11,7 +11,7 @@ import click
 
 from truing.cli.options import Invocation, common
 from truing.cli.rbac_database import changed, functions, opened, tables, using
-from truing.cli.rbac_grants import grant_command, revoke_command, role_group, tenant_group, why_command
+from truing.cli.rbac_grants import grant_command, profile_group, revoke_command, role_group, tenant_group, why_command
 
 
 @click.group("rbac")
@@ -49,8 +49,8 @@ def init_command(invocation: Invocation, schema: str) -> int:
     from truing.report.document import document
     from truing.revisions.urls import redact, sqlalchemy_url
 
-    url = sqlalchemy_url(invocation.require_database_url())
-    init(url, schema=schema)
+    url = invocation.require_database_url()
+    init(sqlalchemy_url(url), schema=schema)
     return invocation.answer(document("rbac init", summary=f"{redact(url)} is ready, at rbac@head."))
 
 
@@ -169,6 +169,7 @@ def export_command(invocation: Invocation, tenants: tuple[str, ...], schema: str
         click.echo(written, nl=False)
     else:
         invocation.output.write_text(written, encoding="utf-8")
+        invocation.say(f"Wrote {invocation.output}")
     return 0
 
 
@@ -234,6 +235,7 @@ def verify_command(invocation: Invocation, as_sql: bool, schema: str, program: s
             click.echo(written, nl=False)
         else:
             Path(invocation.output).write_text(written, encoding="utf-8")
+            invocation.say(f"Wrote {invocation.output}")
         return 0
     with using(invocation, schema, program) as connection:
         results = invariants.verify(connection, schema=schema, program=program)
@@ -271,5 +273,5 @@ def verify_command(invocation: Invocation, as_sql: bool, schema: str, program: s
     )
 
 
-for each in (tenant_group, role_group, grant_command, revoke_command, why_command):
+for each in (tenant_group, profile_group, role_group, grant_command, revoke_command, why_command):
     command.add_command(each)

@@ -48,11 +48,16 @@ def using(invocation: Invocation, schema: str, program: str | None = None) -> It
 def opened(url: str) -> Iterator[Connection]:
     """Open a connection of its own."""
     from sqlalchemy import create_engine, pool
+    from sqlalchemy.exc import OperationalError
 
-    from truing.revisions.urls import sqlalchemy_url
+    from truing.revisions.urls import sqlalchemy_url, unreachable
 
     engine = create_engine(sqlalchemy_url(url), poolclass=pool.NullPool, connect_args={"application_name": "truing"})
-    with engine.connect() as connection:
+    try:
+        connection = engine.connect()
+    except OperationalError as error:
+        raise unreachable(url, error.orig or error) from error
+    with connection:
         yield connection
 
 

@@ -1,4 +1,4 @@
-"""``truing rbac tenant``, ``role``, ``grant``, ``revoke``, ``why``: who may do what, by the names that people use."""
+"""``truing rbac tenant``, ``profile``, ``role``, ``grant``, ``revoke``, ``why``: who may do what, by people's names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import click
 
 from truing.cli.options import Invocation, common
 from truing.cli.rbac_database import changed, functions, tables, using
+from truing.errors import UsageError
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from truing.rbac.access.answers import Path
     from truing.report.document import Cell
 
@@ -41,6 +44,47 @@ def tenant_add(invocation: Invocation, slug: str, title: str | None, schema: str
     return invocation.answer(
         document("rbac tenant add", summary=f"The tenant {slug} is made.", facts={"id": str(made)})
     )
+
+
+@click.group("profile")
+def profile_group() -> None:
+    """Make profiles."""
+
+
+@profile_group.command("add")
+@click.argument("tenant", metavar="TENANT")
+@click.argument("email", metavar="[EMAIL]", required=False)
+@click.option("--id", "identity", type=click.UUID, metavar="UUID", help="Its id, as your sign-in service has it.")
+@click.option("--display-name", "display_name", metavar="TEXT", help="What people call it.")
+@click.option("--inactive", is_flag=True, help="It may nothing until it is active.")
+@tables
+@common
+def profile_add(
+    invocation: Invocation,
+    tenant: str,
+    email: str | None,
+    identity: UUID | None,
+    display_name: str | None,
+    inactive: bool,
+    schema: str,
+) -> int:
+    """Make a profile: a user of a tenant.
+
+    TENANT is a slug or an id.
+
+    \b
+    Examples:
+      truing rbac profile add acme ann@example.org
+      truing rbac profile add acme --id 5b5a3f0e-7c61-4a53-9d8e-2f4f4c6b8a11 --inactive
+    """
+    from truing.rbac.access.named import add_profile, tenant_id
+    from truing.report.document import document
+
+    with using(invocation, schema) as connection:
+        which = tenant_id(connection, tenant)
+        made = add_profile(connection, which, email, identity=identity, name=display_name, active=not inactive)
+    said = f"{email or made} is a profile of {tenant}{', inactive' if inactive else ''}."
+    return invocation.answer(document("rbac profile add", summary=said, facts={"id": str(made)}))
 
 
 @click.group("role")
@@ -118,15 +162,16 @@ def grant_command(
       truing rbac grant acme ann@example.org admin --until 2027-01-31
     """
     from truing.rbac.access import grant
-    from truing.rbac.access.named import profile_id, tenant_id
+    from truing.rbac.access.named import profile_id, require_role, tenant_id
     from truing.report.document import document
 
+    begins, ends = _utc(valid_from), _utc(until)
+    _require_time(begins, ends)
     with using(invocation, schema, program) as connection:
         which = tenant_id(connection, tenant)
         who = profile_id(connection, which, profile)
-        version = grant(
-            connection, which, who, role, valid_from=_utc(valid_from), expires_at=_utc(until), program=program
-        )
+        require_role(connection, which, tenant, role)
+        version = grant(connection, which, who, role, valid_from=begins, expires_at=ends, program=program)
     return invocation.answer(
         document("rbac grant", summary=f"{profile} has the role {role} of {tenant}.", facts={"version": version})
     )
@@ -149,12 +194,14 @@ def revoke_command(invocation: Invocation, tenant: str, profile: str, role: str,
       truing rbac revoke acme ann@example.org editor
     """
     from truing.rbac.access import revoke
-    from truing.rbac.access.named import profile_id, tenant_id
+    from truing.rbac.access.named import profile_id, require_role, tenant_id
     from truing.report.document import document
 
     with using(invocation, schema, program) as connection:
         which = tenant_id(connection, tenant)
-        version = revoke(connection, which, profile_id(connection, which, profile), role, program=program)
+        who = profile_id(connection, which, profile)
+        require_role(connection, which, tenant, role)
+        version = revoke(connection, which, who, role, program=program)
     if version is None:
         return invocation.answer(document("rbac revoke", summary=f"{profile} did not have the role {role}."))
     said = f"{profile} has the role {role} of {tenant} no more."
@@ -215,6 +262,18 @@ def _path(path: Path) -> Mapping[str, Cell]:
         "until": path.expires_at.isoformat() if path.expires_at else None,
         "now": "yes" if path.in_force else "no",
     }
+
+
+def _require_time(begins: datetime | None, ends: datetime | None) -> None:
+    if ends is None:
+        return
+    if begins is not None and ends <= begins:
+        raise UsageError(f"--until {ends.isoformat()} is not after --from {begins.isoformat()}.")
+    if ends <= datetime.now(UTC):
+        raise UsageError(
+            f"--until {ends.isoformat()} is past, so the role would never be had.",
+            hint="`truing rbac revoke` takes a role away.",
+        )
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -15,9 +15,10 @@ import msgspec
 import psycopg
 from sqlalchemy import NullPool, create_engine
 
+from truing.audit.model import Audit
 from truing.audit.run import audit, pending_revisions
 from truing.demo import ledger
-from truing.demo.ledger import Verdict
+from truing.demo.ledger import Verdict, Wrongs
 from truing.demo.workload import PROBE_ROWS, Latency, Traffic, Workload
 from truing.names import QualifiedName
 from truing.online import journal
@@ -26,10 +27,12 @@ from truing.online.events import Event, Observer, StepFinished, current_observer
 from truing.online.operations.convert import Record, identity
 from truing.rbac import script
 from truing.rbac.legacy import Inventory, build_legacy
+from truing.rbac.place import TENANT_KEYS
 from truing.revisions.project import discover
 from truing.revisions.urls import conninfo, sqlalchemy_url
 
 _PROFILES: Final = QualifiedName("public", "profiles")
+_GRANTS: Final = QualifiedName("public", "user_roles")
 _BASELINE_S: Final = 3.0
 """How long the application writes before (and, two thirds of it, after) the migration."""
 
@@ -37,10 +40,13 @@ _UNTOUCHED: Final = "NOT EXISTS (SELECT FROM truing_demo.ledger l WHERE l.profil
 
 _CONSTRAINTS: Final = """
 SELECT count(*) FILTER (WHERE contype = 'f'), count(*) FILTER (WHERE contype = 'f' AND convalidated),
+  count(*) FILTER (WHERE contype = 'f' AND cardinality(conkey) > 1),
   (SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND a.attnotnull),
+  count(*) FILTER (WHERE contype = 'c'),
   (SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-    WHERE c.relnamespace = 'public'::regnamespace AND i.indisvalid)
+    WHERE c.relnamespace = 'public'::regnamespace AND i.indisvalid),
+  (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relforcerowsecurity)
 FROM pg_constraint WHERE connamespace = 'public'::regnamespace
 """
 
@@ -50,6 +56,14 @@ class Phase(msgspec.Struct, frozen=True):
 
     name: str
     seconds: float
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """A revision of the migration: how long it took, and the application's latency meanwhile."""
+
+    revision: str
+    seconds: float
+    latency: Latency
 
 
 class Fate(msgspec.Struct, frozen=True):
@@ -75,21 +89,49 @@ class Fate(msgspec.Struct, frozen=True):
         return self.planted == self.predicted == self.found
 
 
+class Settled(msgspec.Struct, frozen=True):
+    """Rows of one kind that did not fit, those that the writers wrote left out.
+
+    Attributes:
+        table, column, reason: of the quarantine.
+        predicted: how many the audit saw before anything was changed.
+        found: how many originals the quarantine holds.
+    """
+
+    table: str
+    column: str
+    reason: str
+    predicted: int
+    found: int
+
+    @property
+    def good(self) -> bool:
+        """Whether predicted and found agree."""
+        return self.predicted == self.found
+
+
 class Shape(msgspec.Struct, frozen=True):
-    """How much the database itself enforces: foreign keys (and valid ones), NOT NULL columns, usable indexes."""
+    """How much the database itself enforces; the keys of a tenant are the foreign keys that hold ``tenant_id``."""
 
     foreign_keys: int
     valid_foreign_keys: int
+    tenant_keys: int
     not_nulls: int
+    checks: int
     indexes: int
+    closed_tables: int
     tenant_id_type: str
 
 
 class Digest(msgspec.Struct, frozen=True):
-    """Hashes of the rows that no writer touched: of all other columns, and of the original tenant ids."""
+    """Hashes of what no writer touched: profiles' original tenant ids, all their other columns, and every grant.
+
+    After the migration, the originals are those that the quarantine holds, where it holds any.
+    """
 
     other_columns: str
     tenant_ids: str
+    grants: str
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -100,12 +142,22 @@ class Result(msgspec.Struct, frozen=True):
         latency: of the application during the migration.
         lock_held_ms, longest_lock_ms: how long strong locks were held, in all and at most at a time.
         quarantined: originals in the quarantine.
+        target: the revision that it went to.
+        instead_of_head: why that is not head; empty where it is.
+        stretches: the migration by revision.
+        settled: the other rows that did not fit.
+        wrongs: what became of the writers' wrongful writes.
         stall_during: the step in which the operation with the longest latency was due.
     """
 
     profiles: int
+    target: str
+    instead_of_head: str
     phases: tuple[Phase, ...]
+    stretches: tuple[Stretch, ...]
     fates: tuple[Fate, ...]
+    settled: tuple[Settled, ...]
+    wrongs: tuple[Wrongs, ...]
     before: Shape
     after: Shape
     traffic: Traffic
@@ -129,6 +181,9 @@ class Result(msgspec.Struct, frozen=True):
             and not self.traffic.missing
             and self.digest_before == self.digest_after
             and all(fate.good for fate in self.fates)
+            and all(each.good for each in self.settled)
+            and all(each.good for each in self.wrongs)
+            and (self.instead_of_head != "" or self.traffic.closed_looks > 0)
             and self.after.foreign_keys == self.after.valid_foreign_keys
         )
 
@@ -160,9 +215,11 @@ class Demo:
         profiles: how many the legacy database has.
         writers: how many processes write to it.
         rate: operations a second of each.
+        wrong: the share of them that are wrongful.
         seed: the same number makes the same rows and the same choices.
         observer: told of the migration's steps.
         on_phase: told the name of each phase as it begins.
+        on_revision: told each revision once it is done, and how many seconds it took.
     """
 
     def __init__(
@@ -172,14 +229,17 @@ class Demo:
         profiles: int,
         writers: int,
         rate: float,
+        wrong: float = 0.04,
         seed: int,
         observer: Observer,
         on_phase: Callable[[str], None],
+        on_revision: Callable[[str, float], None],
     ) -> None:
         self.url, self.dsn = url, conninfo(url)
-        self.profiles, self.writers, self.rate, self.seed = profiles, writers, rate, seed
-        self._watch, self._on_phase = _Watch(observer), on_phase
+        self.profiles, self.writers, self.rate, self.wrong, self.seed = profiles, writers, rate, wrong, seed
+        self._watch, self._on_phase, self._on_revision = _Watch(observer), on_phase, on_revision
         self._phases: list[Phase] = []
+        self._revisions: list[tuple[str, float, float]] = []
 
     def run(self) -> Result:
         """Run it all.
@@ -188,18 +248,19 @@ class Demo:
             TruingError: a part of it could not do its work.
         """
         with psycopg.connect(self.dsn, autocommit=True) as connection:
+            target, instead = _target(connection)
             with self._phase("Build the legacy database"):
                 inventory = self._build()
             before, rows = _shape(connection), _count(connection) + PROBE_ROWS
             with self._phase("Audit, read-only"):
-                predicted = self._audit()
-            with Workload(self.dsn, writers=self.writers, rate=self.rate, seed=self.seed) as workload:
+                predicted = self._audit(target)
+            with Workload(self.dsn, writers=self.writers, rate=self.rate, seed=self.seed, wrong=self.wrong) as workload:
                 digest = _digest(connection)
                 with self._phase("The application writes"):
                     time.sleep(_BASELINE_S)
                 migrating = time.time()
                 with self._phase("Migrate online"):
-                    self._migrate()
+                    self._migrate(workload, predicted.revisions)
                 migrated = time.time()
                 with self._phase("The application goes on"):
                     time.sleep(_BASELINE_S * 2 / 3)
@@ -208,11 +269,19 @@ class Demo:
             with self._phase("Verify"):
                 result = Result(
                     profiles=self.profiles,
+                    target=target,
+                    instead_of_head=instead,
                     phases=(),
-                    fates=tuple(_fates(connection, inventory, predicted)),
+                    stretches=tuple(
+                        Stretch(revision, round(end - begin, 2), traffic.latency(begin, end))
+                        for revision, begin, end in self._revisions
+                    ),
+                    fates=tuple(_fates(connection, inventory, predicted.counts(str(_PROFILES), "tenant_id"))),
+                    settled=tuple(_settled(connection, predicted.quarantine())),
+                    wrongs=ledger.wrongs(connection, traffic.refusals),
                     before=before,
                     after=_shape(connection),
-                    traffic=msgspec.structs.replace(traffic, latencies=()),
+                    traffic=msgspec.structs.replace(traffic, latencies=(), refusals=()),
                     latency_before=traffic.latency(end=migrating),
                     latency=latency,
                     verdict=ledger.check(connection, profiles_before=rows),
@@ -237,22 +306,39 @@ class Demo:
         with engine.connect() as connection:
             return build_legacy(connection, profiles=self.profiles, seed=self.seed)
 
-    def _migrate(self) -> None:
+    def _migrate(self, workload: Workload, revisions: tuple[str, ...]) -> None:
         engine = create_engine(sqlalchemy_url(self.url), poolclass=NullPool)
         token = current_observer.set(self._watch)
         try:
             with engine.connect() as connection:
-                # What comes after it refuses what these writers do: they move people with their grants.
-                script.upgrade(connection, script.CONTRACT)
+                for revision in revisions:
+                    began = time.time()
+                    script.upgrade(connection, revision)
+                    self._revisions.append((revision, began, time.time()))
+                    self._on_revision(revision, time.time() - began)
+                    if revision == script.ROW_SECURITY:
+                        self._on_phase("Deploy the application that reads as app_user and writes as rbac_admin")
+                        workload.deploy("roles")
+                        self._on_phase("Migrate on")
         finally:
             current_observer.reset(token)
+        if script.ROW_SECURITY in revisions:
+            workload.deploy("isolated")
 
-    def _audit(self) -> dict[str, int]:
-        """Ask, read-only, what the pending revisions would meet in profiles.tenant_id: class -> rows."""
+    def _audit(self, target: str) -> Audit:
+        """Ask, read-only, what the pending revisions would meet."""
         project = discover(config=script.MIGRATIONS / "alembic.ini", database_url=self.url)
         with psycopg.connect(self.dsn, autocommit=True, options="-c default_transaction_read_only=on") as connection:
-            found = audit(connection, pending_revisions(project, connection, script.CONTRACT))
-        return found.counts(str(_PROFILES), "tenant_id")
+            return audit(connection, pending_revisions(project, connection, target))
+
+
+def _target(connection: psycopg.Connection[Any]) -> tuple[str, str]:
+    """Return the revision to go to, and why it is not head."""
+    needed, why = TENANT_KEYS
+    major = connection.info.server_version // 10_000
+    if major >= needed:
+        return script.HEAD, ""
+    return script.CONTRACT, f"{why} needs PostgreSQL {needed}, and this is {major}: the demo stops before it"
 
 
 def _count(connection: psycopg.Connection[Any]) -> int:
@@ -261,12 +347,13 @@ def _count(connection: psycopg.Connection[Any]) -> int:
 
 
 def _shape(connection: psycopg.Connection[Any]) -> Shape:
-    row = connection.execute(_CONSTRAINTS).fetchone() or (0, 0, 0, 0)
+    row = connection.execute(_CONSTRAINTS).fetchone() or (0, 0, 0, 0, 0, 0, 0)
     kind = connection.execute(
         "SELECT format_type(atttypid, atttypmod) FROM pg_attribute"
         " WHERE attrelid = 'public.profiles'::regclass AND attname = 'tenant_id'"
     ).fetchone()
-    return Shape(row[0], row[1], row[2], row[3], str(kind[0]) if kind else "")
+    names = ("foreign_keys", "valid_foreign_keys", "tenant_keys", "not_nulls", "checks", "indexes", "closed_tables")
+    return Shape(**dict(zip(names, row, strict=True)), tenant_id_type=str(kind[0]) if kind else "")
 
 
 def _dual(connection: psycopg.Connection[Any]) -> DualColumn | None:
@@ -278,18 +365,49 @@ def _dual(connection: psycopg.Connection[Any]) -> DualColumn | None:
 
 
 def _digest(connection: psycopg.Connection[Any]) -> Digest:
-    """Hash the rows that no writer owns; the tenant ids as they were before any conversion."""
+    """Hash the rows that no writer owns, as they were before anything was changed or moved away."""
     dual = _dual(connection)
-    original, source = "p.tenant_id", ""
+    original, source, role, moved = "p.tenant_id", "", "p.role", ""
     if dual is not None:
         original = "CASE WHEN r.id IS NULL THEN p.tenant_id::text ELSE r.__truing_old END"
-        source = f" LEFT JOIN {dual.residue} r ON r.id = p.id"
+        role = "CASE WHEN q.id IS NULL THEN p.role ELSE q.raw END"
+        source = (
+            f" LEFT JOIN {dual.residue} r ON r.id = p.id LEFT JOIN (SELECT (pk ->> 'id')::uuid AS id, raw"
+            f" FROM _truing.quarantine WHERE rel = '{_PROFILES}' AND col = 'role') q ON q.id = p.id"
+        )
+        moved = (
+            " UNION ALL SELECT row_data ->> 'id', row_data ->> 'user_id', row_data ->> 'role_id',"
+            " row_data ->> 'tenant_id', row_data ->> 'created_at' FROM _truing.quarantine"
+            f" WHERE rel = '{_GRANTS}' AND row_data IS NOT NULL"
+        )
     row = connection.execute(
-        "SELECT md5(string_agg(md5(concat_ws('|', p.id, p.email, p.display_name, p.role, p.created_at, p.updated_at)),"
+        f"SELECT md5(string_agg(md5(concat_ws('|', p.id, p.email, p.display_name, {role}, p.created_at, p.updated_at)),"
         f" '' ORDER BY p.id)), md5(string_agg(md5(concat(p.id, coalesce({original}, '<null>'))), '' ORDER BY p.id))"
         f" FROM profiles p{source} WHERE {_UNTOUCHED}"
     ).fetchone() or ("", "")
-    return Digest(row[0], row[1])
+    grants = connection.execute(
+        "SELECT md5(string_agg(md5(u::text), '' ORDER BY u.id)) FROM (SELECT id::text, user_id::text, role_id::text,"
+        f" tenant_id::text, created_at::text FROM user_roles{moved}) u"
+        " WHERE NOT EXISTS (SELECT FROM truing_demo.ledger l WHERE l.profile_id = u.user_id::uuid)"
+    ).fetchone() or ("",)
+    return Digest(row[0], row[1], grants[0])
+
+
+_HAPPENED: Final = """
+SELECT q.rel, q.col, q.reason, count(*) FROM _truing.quarantine q
+WHERE NOT EXISTS (SELECT FROM truing_demo.wrong w WHERE q.rel = 'public.' || w.rel AND q.pk ->> 'id' = w.id)
+  AND NOT EXISTS (SELECT FROM truing_demo.ledger l
+    WHERE q.rel = 'public.profiles' AND q.pk ->> 'id' = l.profile_id::text)
+GROUP BY 1, 2, 3
+"""
+
+
+def _settled(connection: psycopg.Connection[Any], predicted: dict[tuple[str, str, str], int]) -> Iterator[Settled]:
+    """Compare what the audit said the quarantine would hold with what it holds; profiles' tenants are the fates."""
+    found = {(table, column, reason): count for table, column, reason, count in connection.execute(_HAPPENED)}
+    for key in sorted({*predicted, *found}):
+        if key[:2] != (str(_PROFILES), "tenant_id"):
+            yield Settled(*key, predicted.get(key, 0), found.get(key, 0))
 
 
 _BECAME: Final = {

@@ -1,21 +1,27 @@
 """One writer (or the probe) as a process of its own: an application that does not know that it is being migrated.
 
-In: a :class:`Job` as JSON, the first line of standard input; it works until standard input ends. Out: ``ready``, then a
-:class:`Report` as JSON. Operations are scheduled at a fixed rate (an open loop): latency counts from when an operation
-was due, so that a stall is seen by every operation that it delays.
+In: a :class:`Job` as JSON, the first line of standard input, then the name of each :data:`Release` that is deployed; it
+works until standard input ends. Out: ``ready``, a line as each release is in use, then a :class:`Report` as JSON.
+Operations are scheduled at a fixed rate (an open loop): latency counts from when an operation was due, so that a stall
+is seen by every operation that it delays.
 """
 
 from __future__ import annotations
 
+import functools
+import queue
 import random
 import sys
 import threading
 import time
 import uuid
-from typing import Any, Final, Literal
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 import psycopg
+
+from truing.demo.wrongs import WRONGS, Wrong, refusal
 
 _SPELLINGS: Final = (
     str,
@@ -27,10 +33,38 @@ _SPELLINGS: Final = (
 """Ways to write a UUID that both text and uuid columns take, and that mean the same."""
 
 
-_SHARES: Final = {"_move": 25, "_rename": 30, "_insert": 15, "_delete": 5, "_grant": 7, "_look": 18}
+_SHARES: Final = {"_move": 25, "_rename": 30, "_insert": 15, "_delete": 5, "_grant": 7, "_item": 3, "_look": 18}
 """How often each operation is chosen."""
 _SEVERAL: Final = 0.15
-"""Share of operations that touch several rows, in any order."""
+"""Share of renamings that touch several rows, in any order."""
+
+_CLOSED: Final = {
+    **dict.fromkeys(
+        (
+            "profiles",
+            "roles",
+            "role_permissions",
+            "role_inherits",
+            "role_grants",
+            "user_roles",
+            "tenant_features",
+            "tenant_rbac_versions",
+            "rbac_audit",
+        ),
+        "tenant_id IS DISTINCT FROM %s",
+    ),
+    "tenants": "id IS DISTINCT FROM %s",
+    "sidebar_features": "NOT is_global AND tenant_id IS DISTINCT FROM %s",
+}
+"""Each table that shows a tenant its own rows, and which rows are not its own."""
+_NOBODY: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+"""No tenant's id."""
+_SHARE_OF_PROBE: Final = 4
+"""How many times as long as a look took the probe waits at least: it reads a whole table."""
+
+Release: TypeAlias = Literal["legacy", "roles", "isolated"]
+"""What is deployed: the application as it was; the one that reads as one role and writes as another, which row security
+needs; and the same once every table is closed, so that the probe may look at all of them."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -46,7 +80,10 @@ class Job(msgspec.Struct, frozen=True):
         tenants: the tenants it works with.
         profiles: profile -> tenant, the rows it owns (for the probe: the rows it must see, no more and no fewer).
         role: the role of a tenant's session.
+        administrator: the role that writes, from release ``roles`` on.
         roles: role ids that may be granted, by tenant.
+        wrong: the share of operations that are wrongful (:mod:`truing.demo.wrongs`).
+        flag: a feature that nobody else sets.
     """
 
     dsn: str
@@ -57,7 +94,10 @@ class Job(msgspec.Struct, frozen=True):
     tenants: tuple[uuid.UUID, ...]
     profiles: dict[uuid.UUID, uuid.UUID]
     role: str = "app_user"
+    administrator: str = "rbac_admin"
     roles: dict[uuid.UUID, int] = {}
+    wrong: float = 0.0
+    flag: uuid.UUID | None = None
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -66,6 +106,14 @@ class Failure(msgspec.Struct, frozen=True):
     sqlstate: str
     message: str
     operation: str
+    at: float
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A wrongful write that was refused as it must be: which, by what, and when by the server's clock."""
+
+    name: str
+    by: str
     at: float
 
 
@@ -78,9 +126,11 @@ class Report(msgspec.Struct):
         writes: operations that wrote.
         latencies: of every operation: when it was due (seconds since the epoch), how much later it was done (ms).
         failures: statements that failed.
+        refusals: wrongful writes that were refused by what is there for it.
         disconnects: times the connection was lost.
-        foreign: probe only: rows seen that belong to somebody else.
-        missing: probe only: own rows not seen.
+        foreign: rows seen that belong to somebody else.
+        missing: own rows not seen.
+        closed_looks: of the probe, at all tables after they are closed.
     """
 
     kind: str
@@ -89,9 +139,11 @@ class Report(msgspec.Struct):
     writes: int = 0
     latencies: list[tuple[float, float]] = []
     failures: list[Failure] = []
+    refusals: list[Refusal] = []
     disconnects: int = 0
     foreign: int = 0
     missing: int = 0
+    closed_looks: int = 0
 
 
 class Worker:
@@ -99,15 +151,20 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.report = Report(job.kind, job.number, latencies=[], failures=[])
+        self.report = Report(job.kind, job.number)
         self.random = random.Random(job.seed)  # noqa: S311 - reproducible, not secret
+        self.release: Release = "legacy"
         self.profiles = dict(job.profiles)
-        self.grants: dict[uuid.UUID, int] = {}
         self.mine: list[uuid.UUID] = []
+        # Nobody has a grant of theirs: such a profile may move.
+        self.free: set[uuid.UUID] = set()
+        # Tenants for which the writer's own flag has no setting.
+        self.unset = [] if job.flag is None else list(job.tenants)
         self.connection: psycopg.Connection[Any] | None = None
+        self._committed: list[Callable[[], object]] = []
 
-    def run(self, stop: threading.Event) -> Report:
-        """Work until ``stop`` is set, and report."""
+    def run(self, stop: threading.Event, deployed: queue.SimpleQueue[Release]) -> Report:
+        """Work until ``stop`` is set, with what is deployed meanwhile, and report."""
         due = time.monotonic()
         pause = 1 / self.job.rate
         while not stop.is_set():
@@ -115,38 +172,57 @@ class Worker:
             delay = due - time.monotonic()
             if delay > 0:
                 stop.wait(delay)
+            while not deployed.empty():
+                self.release = deployed.get()
+                say(self.release)
             self._once(due)
+            if self.job.kind == "probe":
+                took = self.report.latencies.pop()[1] / 1000 if self.report.latencies else 0.0
+                due = max(due, time.monotonic() + _SHARE_OF_PROBE * took)
+        if self.release == "isolated" and self.job.kind == "probe" and not self.report.closed_looks:
+            self._once(time.monotonic())
         if self.connection is not None:
             self.connection.close()
         return self.report
 
     def _once(self, due: float) -> None:
-        operation = self._choose()
+        name, operation, wrong = self._choose()
+        self._committed.clear()
         try:
             if self.connection is None or self.connection.closed:
                 self.connection = self._connect()
             with self.connection.transaction():
-                commit = operation(self.connection)
-            if commit is not None:
-                commit()
+                operation(self.connection)
+            for remember in self._committed:
+                remember()
         except psycopg.OperationalError as error:
             if self.connection is None or self.connection.closed or error.sqlstate in {None, "57P01", "57P02", "57P03"}:
                 self.report.disconnects += 1
                 self._reconnect()
                 return
-            self._failed(error, operation.__name__)
+            self._failed(error, name)
         except psycopg.Error as error:
-            self._failed(error, operation.__name__)
+            if wrong is not None and self.connection is not None and refusal(error) == wrong.refused_by:
+                self._refused(self.connection, wrong)
+            else:
+                self._failed(error, name)
         latency = time.monotonic() - due
         self.report.latencies.append((round(time.time() - latency, 3), round(latency * 1000, 2)))
-        if operation.__name__ in {"_look", "_probe"}:
+        if name in {"look", "probe"}:
             self.report.reads += 1
         else:
             self.report.writes += 1
 
+    def _refused(self, connection: psycopg.Connection[Any], wrong: Wrong) -> None:
+        try:
+            row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+        except psycopg.OperationalError:
+            return  # Without its moment it says nothing; the next operation finds the connection lost.
+        self.report.refusals.append(Refusal(wrong.name, wrong.refused_by, row[0] if row else 0.0))
+
     def _failed(self, error: psycopg.Error, operation: str) -> None:
         message = (error.diag.message_primary or str(error))[:200]
-        failure = Failure(error.sqlstate or "", message, operation.strip("_"), round(time.time(), 3))
+        failure = Failure(error.sqlstate or "", message, operation, round(time.time(), 3))
         self.report.failures.append(failure)
 
     def _reconnect(self) -> None:
@@ -158,15 +234,15 @@ class Worker:
         try:
             self.connection = self._connect()
             rows = self.connection.execute(
-                "SELECT profile_id, tenant, deleted, grants, inserted FROM truing_demo.ledger WHERE writer = %s",
+                "SELECT profile_id, tenant, grants, inserted FROM truing_demo.ledger WHERE writer = %s AND NOT deleted",
                 (self.job.number,),
             ).fetchall()
         except psycopg.OperationalError:
             return
         if self.job.kind != "probe":
-            self.profiles = {profile: tenant for profile, tenant, deleted, *_ in rows if not deleted}
-            self.grants = {profile: grants for profile, _, deleted, grants, _ in rows if not deleted}
-            self.mine = [profile for profile, _, deleted, _, inserted in rows if inserted and not deleted]
+            self.profiles = {profile: tenant for profile, tenant, *_ in rows}
+            self.free = {profile for profile, _, grants, _ in rows if grants == 0}
+            self.mine = [profile for profile, *_, inserted in rows if inserted]
 
     def _connect(self) -> psycopg.Connection[Any]:
         # An application that keeps no prepared statements: what those meet at the swap is another test's matter.
@@ -174,24 +250,65 @@ class Worker:
         connection.execute("SELECT set_config('application_name', %s, false)", (f"app {self.job.kind}",))
         return connection
 
-    def _choose(self) -> Any:
+    def _choose(self) -> tuple[str, Callable[[psycopg.Connection[Any]], object], Wrong | None]:
         if self.job.kind == "probe":
-            return self._probe
-        if not self.profiles:
-            return self._insert
-        shares = dict(_SHARES)
+            return "probe", self._probe, None
+        if self.profiles and self.random.random() < self.job.wrong:
+            wrong = self.random.choice([each for each in WRONGS if self._may(each)])
+            return wrong.name, functools.partial(wrong.write, self), wrong
+        shares = dict(_SHARES) if self.profiles else {"_insert": 1}
         if self.job.kind == "tenant":
-            del shares["_move"]  # row level security keeps a tenant's session from it
+            shares.pop("_move", None)  # row level security keeps a tenant's session from it
         if not self.mine:
-            del shares["_delete"], shares["_grant"]
-        return getattr(self, self.random.choices(list(shares), list(shares.values()))[0])
+            shares.pop("_delete", None)
+        (name,) = self.random.choices(list(shares), list(shares.values()))
+        return name.strip("_"), getattr(self, name), None
 
-    # Each operation returns what to remember once it is committed.
+    def _may(self, wrong: Wrong) -> bool:
+        if wrong.service_only and self.job.kind == "tenant":
+            return False
+        return self.release == "isolated" or not wrong.never_let_through
 
-    def _as_tenant(self, connection: psycopg.Connection[Any], tenant: uuid.UUID) -> None:
-        if self.job.kind == "tenant":
-            connection.execute(f"SET LOCAL ROLE {self.job.role}")
-            connection.execute("SELECT set_config('app.tenant_id', %s, true)", (str(tenant),))
+    # What an operation calls.
+
+    def after_commit(self, remember: Callable[[], object]) -> None:
+        """Have something done once the transaction is committed."""
+        self._committed.append(remember)
+
+    def as_application(self, connection: psycopg.Connection[Any], tenant: uuid.UUID) -> None:
+        """Be the application's role in a tenant until the transaction ends."""
+        connection.execute(f"SET LOCAL ROLE {self.job.role}")
+        connection.execute("SELECT set_config('app.tenant_id', %s, true)", (str(tenant),))
+
+    def writes_in(self, connection: psycopg.Connection[Any], tenant: uuid.UUID) -> None:
+        """Become, for the rest of the transaction, who writes in a tenant in this release."""
+        if self.release != "legacy":
+            connection.execute(f"SET LOCAL ROLE {self.job.administrator}")
+        elif self.job.kind == "tenant":
+            self.as_application(connection, tenant)
+
+    def _reads_in(self, connection: psycopg.Connection[Any], tenant: uuid.UUID) -> None:
+        if self.release != "legacy" or self.job.kind == "tenant":
+            self.as_application(connection, tenant)
+
+    def forget(self, row: uuid.UUID) -> None:
+        """Leave a profile alone from now on."""
+        self.profiles.pop(row, None)
+        self.free.discard(row)
+        if row in self.mine:
+            self.mine.remove(row)
+
+    def item(self, connection: psycopg.Connection[Any], tenant: uuid.UUID, path: str) -> uuid.UUID:
+        """Add an item to a tenant's sidebar."""
+        made = uuid.UUID(int=self.random.getrandbits(128))
+        connection.execute(
+            "INSERT INTO sidebar_features (id, feature_id, tenant_id, sidebar_name, url_path)"
+            " VALUES (%s, %s, %s, 'new', %s)",
+            (made, self.job.flag, tenant, path),
+        )
+        return made
+
+    # The operations.
 
     def _some(self) -> list[uuid.UUID]:
         """Choose one row, sometimes a few in any order: a migration that waits on row locks would deadlock."""
@@ -201,85 +318,92 @@ class Worker:
             rows = [row for row in rows if self.profiles[row] == self.profiles[rows[0]]]
         return rows
 
-    def _move(self, connection: psycopg.Connection[Any]) -> Any:
-        moved = {row: self.random.choice(self.job.tenants) for row in self._some()}
-        for row, tenant in moved.items():
-            text = self.random.choice(_SPELLINGS)(tenant)
-            connection.execute("UPDATE profiles SET tenant_id = %s WHERE id = %s", (text, row))
-            connection.execute("UPDATE truing_demo.ledger SET tenant = %s WHERE profile_id = %s", (tenant, row))
-        return lambda: self.profiles.update(moved)
+    def _move(self, connection: psycopg.Connection[Any]) -> None:
+        """Move somebody to another tenant; who has grants loses them first, in a transaction of its own."""
+        row = self.random.choice(list(self.profiles))
+        self.writes_in(connection, self.profiles[row])
+        if row not in self.free:
+            connection.execute("DELETE FROM user_roles WHERE user_id = %s", (row,))
+            connection.execute("UPDATE truing_demo.ledger SET grants = 0 WHERE profile_id = %s", (row,))
+            self.after_commit(lambda: self.free.add(row))
+            return
+        tenant = self.random.choice(self.job.tenants)
+        text = self.random.choice(_SPELLINGS)(tenant)
+        connection.execute("UPDATE profiles SET tenant_id = %s WHERE id = %s", (text, row))
+        connection.execute("UPDATE truing_demo.ledger SET tenant = %s WHERE profile_id = %s", (tenant, row))
+        self.after_commit(lambda: self.profiles.__setitem__(row, tenant))
 
-    def _rename(self, connection: psycopg.Connection[Any]) -> Any:
+    def _rename(self, connection: psycopg.Connection[Any]) -> None:
         rows = self._some()
-        if not rows:
-            return None
-        self._as_tenant(connection, self.profiles[rows[0]])
+        self.writes_in(connection, self.profiles[rows[0]])
         name = f"name {self.random.random()}"
         for row in rows:
             connection.execute("UPDATE profiles SET display_name = %s WHERE id = %s", (name, row))
             connection.execute("UPDATE truing_demo.ledger SET display_name = %s WHERE profile_id = %s", (name, row))
-        return None
 
-    def _insert(self, connection: psycopg.Connection[Any]) -> Any:
+    def _insert(self, connection: psycopg.Connection[Any]) -> None:
         row = uuid.UUID(int=self.random.getrandbits(128))
         tenant = self.random.choice(self.job.tenants)
-        self._as_tenant(connection, tenant)
+        self.writes_in(connection, tenant)
         spell = str if self.job.kind == "tenant" else self.random.choice(_SPELLINGS)
         connection.execute(
             "INSERT INTO profiles (id, tenant_id, email, display_name) VALUES (%s, %s, %s, 'new')",
             (row, spell(tenant), f"{row.hex}@example.com"),
         )
         connection.execute(
-            "INSERT INTO truing_demo.ledger (profile_id, writer, tenant, display_name, inserted)"
-            " VALUES (%s, %s, %s, 'new', true)",
+            "INSERT INTO truing_demo.ledger (profile_id, writer, tenant, display_name, inserted, grants)"
+            " VALUES (%s, %s, %s, 'new', true, 0)",
             (row, self.job.number, tenant),
         )
 
         def remember() -> None:
             self.profiles[row] = tenant
             self.mine.append(row)
+            self.free.add(row)
 
-        return remember
+        self.after_commit(remember)
 
-    def _delete(self, connection: psycopg.Connection[Any]) -> Any:
+    def _delete(self, connection: psycopg.Connection[Any]) -> None:
         row = self.random.choice(self.mine)
-        self._as_tenant(connection, self.profiles[row])
+        self.writes_in(connection, self.profiles[row])
         connection.execute("DELETE FROM user_roles WHERE user_id = %s", (row,))
         connection.execute("DELETE FROM profiles WHERE id = %s", (row,))
         connection.execute("UPDATE truing_demo.ledger SET deleted = true WHERE profile_id = %s", (row,))
+        self.after_commit(lambda: self.forget(row))
 
-        def forget() -> None:
-            self.mine.remove(row)
-            del self.profiles[row]
-            self.grants.pop(row, None)
-
-        return forget
-
-    def _grant(self, connection: psycopg.Connection[Any]) -> Any:
-        row = self.random.choice(self.mine)
+    def _grant(self, connection: psycopg.Connection[Any]) -> None:
+        able = [row for row in self.free if self.profiles[row] in self.job.roles]
+        if not able:
+            return
+        row = self.random.choice(sorted(able))
         tenant = self.profiles[row]
-        if self.grants.get(row) or tenant not in self.job.roles:
-            return None
-        self._as_tenant(connection, tenant)
+        self.writes_in(connection, tenant)
         connection.execute(
             "INSERT INTO user_roles (user_id, role_id, tenant_id) VALUES (%s, %s, %s)",
             (row, self.job.roles[tenant], tenant),
         )
-        connection.execute("UPDATE truing_demo.ledger SET grants = grants + 1 WHERE profile_id = %s", (row,))
-        return lambda: self.grants.__setitem__(row, 1)
+        connection.execute("UPDATE truing_demo.ledger SET grants = 1 WHERE profile_id = %s", (row,))
+        self.after_commit(lambda: self.free.discard(row))
 
-    def _look(self, connection: psycopg.Connection[Any]) -> Any:
+    def _item(self, connection: psycopg.Connection[Any]) -> None:
+        tenant = self.random.choice(self.job.tenants)
+        self.writes_in(connection, tenant)
+        made = self.item(connection, tenant, f"/app/{self.random.getrandbits(64):x}")
+        connection.execute("INSERT INTO truing_demo.item (id, tenant) VALUES (%s, %s)", (made, tenant))
+
+    def _look(self, connection: psycopg.Connection[Any]) -> None:
         row = self.random.choice(list(self.profiles))
-        self._as_tenant(connection, self.profiles[row])
-        connection.execute("SELECT id, tenant_id, display_name FROM profiles WHERE id = %s", (row,)).fetchall()
+        self._reads_in(connection, self.profiles[row])
+        seen = connection.execute("SELECT id, tenant_id, display_name FROM profiles WHERE id = %s", (row,)).fetchall()
+        self.report.missing += not seen
 
-    def _probe(self, connection: psycopg.Connection[Any]) -> Any:
+    def _probe(self, connection: psycopg.Connection[Any]) -> None:
         """Look at everything as a session of one tenant, once by its setting, once by its token."""
         tenant = self.job.tenants[0]
         connection.execute(f"SET LOCAL ROLE {self.job.role}")
         by_setting = self.random.choice((True, False))
         # Never left empty: in the legacy database '' = '' shows rows without a tenant to whoever sets nothing.
-        setting = str(tenant) if by_setting else "nobody"
+        setting = str(tenant) if by_setting else _NOBODY
         claims = "" if by_setting else f'{{"tenant_id": "{tenant}"}}'
         connection.execute(
             "SELECT set_config('app.tenant_id', %s, true), set_config('request.jwt.claims', %s, true)",
@@ -288,23 +412,34 @@ class Worker:
         seen = {row for (row,) in connection.execute("SELECT id FROM profiles").fetchall()}
         self.report.foreign += len(seen - self.profiles.keys())
         self.report.missing += len(self.profiles.keys() - seen)
+        if self.release == "isolated":
+            for table, foreigners in _CLOSED.items():
+                query = f"SELECT count(*) FROM {table} WHERE {foreigners}"
+                (foreign,) = connection.execute(query, (tenant,)).fetchone() or (0,)
+                self.report.foreign += foreign
+            self.report.closed_looks += 1
+
+
+def say(line: str) -> None:
+    """Tell who started this process."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
     """Run the job on standard input."""
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
-    worker, stop = Worker(job), threading.Event()
+    worker, stop, deployed = Worker(job), threading.Event(), queue.SimpleQueue[Release]()
     worker.connection = worker._connect()  # noqa: SLF001 - so that `ready` means connected
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    say("ready")
 
     def until_input_ends() -> None:
-        sys.stdin.buffer.read()
+        for line in sys.stdin.buffer:
+            deployed.put(msgspec.convert(line.decode().strip(), Release))
         stop.set()
 
     threading.Thread(target=until_input_ends, daemon=True).start()
-    sys.stdout.write(msgspec.json.encode(worker.run(stop)).decode() + "\n")
-    sys.stdout.flush()
+    say(msgspec.json.encode(worker.run(stop, deployed)).decode())
 
 
 if __name__ == "__main__":

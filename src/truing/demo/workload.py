@@ -15,7 +15,7 @@ import msgspec
 import psycopg
 
 from truing.demo import ledger
-from truing.demo.worker import Failure, Job, Report
+from truing.demo.worker import Failure, Job, Refusal, Release, Report
 from truing.errors import TruingError
 
 PROBE_ROWS = 20
@@ -47,21 +47,25 @@ class Traffic(msgspec.Struct, frozen=True):
         writes: operations that wrote.
         reads: operations that read.
         failures: statements that failed.
+        refusals: wrongful writes that were refused as they must be.
         disconnects: lost connections.
         latencies: of every operation of the writers: when it was due and its latency, as in the reports.
         probes: looks of the probe.
         foreign: rows that the probe saw and must not.
-        missing: rows that the probe did not see and must.
+        missing: rows that the probe or a writer did not see and must.
+        closed_looks: looks of the probe at all tables, after they were closed.
     """
 
     writes: int
     reads: int
     failures: tuple[Failure, ...]
+    refusals: tuple[Refusal, ...]
     disconnects: int
     latencies: tuple[tuple[float, float], ...]
     probes: int
     foreign: int
     missing: int
+    closed_looks: int
 
     def latency(self, begin: float = 0.0, end: float = float("inf")) -> Latency:
         """Sum up the operations that were due between two moments (seconds since the epoch)."""
@@ -80,10 +84,22 @@ class WorkerFailedError(TruingError):
 
 
 class Workload:
-    """Writers and a probe on one database, from ``start`` to ``stop``."""
+    """Writers and a probe on one database, from ``start`` to ``stop``.
 
-    def __init__(self, dsn: str, *, writers: int = 4, rate: float = 50.0, seed: int = 1, probe: bool = True) -> None:
+    Args:
+        dsn: the database.
+        writers: how many write.
+        rate: operations a second of each.
+        seed: of their choices.
+        probe: whether there is one.
+        wrong: the share of operations that are wrongful; the rest never fail.
+    """
+
+    def __init__(
+        self, dsn: str, *, writers: int = 4, rate: float = 50.0, seed: int = 1, probe: bool = True, wrong: float = 0.0
+    ) -> None:
         self._dsn, self._writers, self._rate, self._seed, self._probe = dsn, writers, rate, seed, probe
+        self._wrong = wrong
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
@@ -122,6 +138,20 @@ class Workload:
             process.stdin.flush()
         for process in self._processes:
             if process.stdout is None or process.stdout.readline() != b"ready\n":
+                raise WorkerFailedError
+
+    def deploy(self, release: Release) -> None:
+        """Replace what runs, one process after the other; return when the last one runs the new release.
+
+        Raises:
+            WorkerFailedError: one of them does not.
+        """
+        for process in self._processes:
+            if process.stdin is None or process.stdout is None:  # pragma: no cover - both are pipes
+                raise WorkerFailedError
+            process.stdin.write(release.encode() + b"\n")
+            process.stdin.flush()
+            if process.stdout.readline().decode().strip() != release:
                 raise WorkerFailedError
 
     def stop(self) -> Traffic:
@@ -170,9 +200,15 @@ class Workload:
             "INSERT INTO truing_demo.ledger (profile_id, writer, tenant, display_name)"
             " SELECT p.id, %(number)s, t.id, p.display_name FROM profiles p JOIN tenants t ON t.id::text = p.tenant_id"
             " WHERE mod(('x' || substr(md5(p.id::text), 1, 7))::bit(28)::int, %(writers)s) = %(number)s"
-            " AND t.is_active ORDER BY p.id LIMIT %(rows)s RETURNING profile_id, tenant",
+            # Nobody whose grants do not fit: what becomes of those was predicted.
+            " AND t.is_active AND NOT EXISTS (SELECT FROM user_roles u LEFT JOIN roles r ON r.id = u.role_id"
+            " WHERE u.user_id = p.id AND (r.tenant_id IS DISTINCT FROM t.id OR u.tenant_id IS DISTINCT FROM t.id))"
+            " ORDER BY p.id LIMIT %(rows)s RETURNING profile_id, tenant",
             {"number": number, "writers": self._writers, "rows": OWNED_ROWS},
         ).fetchall()
+        flag = connection.execute(
+            "INSERT INTO feature_flags (name, is_enabled) VALUES (%s, false) RETURNING id", (f"demo-{number}",)
+        ).fetchone()
         return msgspec.convert(
             {
                 "dsn": self._dsn,
@@ -183,6 +219,8 @@ class Workload:
                 "tenants": tuple(tenants),
                 "profiles": dict(rows),
                 "roles": roles,
+                "wrong": self._wrong,
+                "flag": flag[0] if flag else None,
             },
             Job,
         )
@@ -193,6 +231,8 @@ class Workload:
         connection.execute(
             "INSERT INTO tenants (id, name, is_active) VALUES (%s, 'Tenant of the probe', false)", (tenant,)
         )
+        # What profiles.role says by default.
+        connection.execute("INSERT INTO roles (tenant_id, name) VALUES (%s, 'member')", (tenant,))
         rows = connection.execute(
             "INSERT INTO profiles (tenant_id, email, display_name)"
             " SELECT %s::text, 'probe' || n || '@example.com', 'probe' FROM generate_series(1, %s) n RETURNING id",
@@ -208,9 +248,11 @@ def _together(reports: list[Report]) -> Traffic:
         writes=sum(report.writes for report in reports),
         reads=sum(report.reads for report in writers),
         failures=tuple(failure for report in reports for failure in report.failures),
+        refusals=tuple(refusal for report in reports for refusal in report.refusals),
         disconnects=sum(report.disconnects for report in reports),
         latencies=tuple(latency for report in writers for latency in report.latencies),
         probes=sum(report.reads for report in reports if report.kind == "probe"),
         foreign=sum(report.foreign for report in reports),
         missing=sum(report.missing for report in reports),
+        closed_looks=sum(report.closed_looks for report in reports),
     )

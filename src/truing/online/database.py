@@ -21,7 +21,7 @@ from alembic.script import ScriptDirectory
 from truing.errors import ProjectError
 from truing.revisions.environment import quiet_logging
 from truing.revisions.project import ENVIRONMENT
-from truing.revisions.urls import conninfo
+from truing.revisions.urls import conninfo, unreachable
 
 IDENTITY: Final = (
     "SELECT current_database()::text, d.oid::bigint, pg_postmaster_start_time()::text,"
@@ -53,6 +53,7 @@ def check_target(config: Config, url: str) -> None:
         url: that URL.
 
     Raises:
+        ConnectionFailedError: the one that was named cannot be reached.
         ProjectError: none of the databases that ``env.py`` connects to is the one that was named.
     """
     seen: list[tuple[Any, ...]] = []
@@ -62,11 +63,15 @@ def check_target(config: Config, url: str) -> None:
             seen.append(tuple(context.connection.exec_driver_sql(IDENTITY).one()))
         return []
 
+    # First, for a line of env.py is not to blame where nobody answers.
+    try:
+        with psycopg.connect(conninfo(url, application_name="truing"), autocommit=True) as connection:
+            wanted = connection.execute(IDENTITY).fetchone() or ()
+    except psycopg.OperationalError as error:
+        raise unreachable(url, error) from error
     script = ScriptDirectory.from_config(config)
     with quiet_logging(), EnvironmentContext(config, script, fn=look, dont_mutate=True):
         script.run_env()
-    with psycopg.connect(conninfo(url, application_name="truing"), autocommit=True) as connection:
-        wanted = connection.execute(IDENTITY).fetchone() or ()
     # The server's address depends on the way to it; number and start do not.
     if seen and all(each[:3] != wanted[:3] for each in seen):
         raise ProjectError(

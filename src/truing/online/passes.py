@@ -208,8 +208,9 @@ def settle(
         if action.refusal:
             sample = "; ".join(", ".join(map(str, key)) for key in keys[:5])
             more = "at least " if len(keys) == 20_000 else ""  # noqa: PLR2004 - the limit two lines up
+            rows = f"{more}{len(keys)} row{'s' if len(keys) > 1 else ''}"
             raise DirtyDataError(
-                f"{action.refusal} ({more}{len(keys)} rows, for example with key {sample})",
+                f"{action.refusal} ({rows}, for example with key {sample})",
                 hint="`truing audit` lists them. Settle them, or choose a policy for them in the revision.",
             )
         for start in range(0, len(keys), settings.settle_rows):

@@ -115,8 +115,8 @@ def _cascade(one: MappedRelationship) -> str:
 def _verdict(one: MappedRelationship, context: Context) -> tuple[bool, str]:
     if not one.is_one_to_many and not one.is_many_to_many:
         if one.deletes:
-            return False, f"deleting a {one.parent} deletes its {one.target} in the session, and in the database not"
-        return True, f"deleting a {one.parent} leaves its {one.target} alone"
+            return False, f"deleting {one.a_parent} deletes its {one.target} in the session, and in the database not"
+        return True, f"deleting {one.a_parent} leaves its {one.target} alone"
     database = of_database(one, context)
     loaded, unloaded = of_session(one, context, database)
     if loaded == unloaded == database:

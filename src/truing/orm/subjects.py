@@ -6,6 +6,7 @@ A rule names the type of its subject (``on=``) and yields messages or problems; 
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import Any
 
@@ -150,6 +151,11 @@ class MappedRelationship(Subject, frozen=True, kw_only=True, eq=False, dict=True
     twins: tuple[RelationshipProperty[Any], ...] = ()
 
     @property
+    def a_parent(self) -> str:
+        """The class on its own side with its article: ``a User``, ``an Order``."""
+        return with_article(self.parent)
+
+    @property
     def parent(self) -> str:
         """The name of the class that declares it."""
         return self.relationship.parent.class_.__name__
@@ -245,6 +251,12 @@ class MapperWarning(Subject, frozen=True, kw_only=True, eq=False, dict=True):
 
     text: str
     mirrored: bool = False
+
+
+def with_article(noun: str) -> str:
+    """Put the article before a class's name, by how its beginning is spoken: ``an Order``, ``a User``."""
+    spoken_as_vowel = noun[:1] in tuple("AEIOUaeiou") and not re.match(r"(?i)us|uni|uti|eu|one", noun)
+    return f"{'an' if spoken_as_vowel else 'a'} {noun}"
 
 
 def has_subclass_table(subject: MappedColumn) -> bool:

@@ -18,11 +18,12 @@ from sqlalchemy.exc import OperationalError
 
 from truing.catalog.model import Snapshot
 from truing.catalog.read import read_snapshot
-from truing.errors import ConnectionFailedError, UsageError
+from truing.errors import UsageError
 from truing.finding import Finding, Severity
 from truing.names import ident
 from truing.rbac import place, script
 from truing.rbac.differences import RULE, differences
+from truing.revisions.urls import unreachable
 
 
 class Adoption(msgspec.Struct, frozen=True):
@@ -60,9 +61,10 @@ def adopt(live: Connection, scratch: Connection, *, schema: str = "public", stam
     present = _current(live)
     known = [revision for revision in present if revision in script.revisions()]
     if known:
+        newest = set(known) <= script.newest()
         raise UsageError(
             f"the database is at {', '.join(known)} already, so there is nothing to adopt",
-            hint="Bring it up with `alembic upgrade rbac@head`.",
+            hint="That is rbac@head: nothing is left to do." if newest else "Bring it up: alembic upgrade rbac@head.",
         )
     findings = differences(_snapshot(live, schema), _baseline(scratch, schema))
     fits = all(finding.severity is not Severity.ERROR for finding in findings)
@@ -119,7 +121,7 @@ def _create_database(url: str) -> None:
     except OperationalError as error:
         # There is no SQLSTATE of a connection that never came about; the server's answer is all there is.
         if f'database "{wanted.database}" does not exist' not in str(error.orig):
-            raise ConnectionFailedError(str(error.orig).strip()) from error
+            raise unreachable(url, error.orig or error) from error
     else:
         return
     engine = create_engine(wanted.set(database="postgres"), poolclass=pool.NullPool, isolation_level="AUTOCOMMIT")

@@ -20,6 +20,9 @@ LEGACY: Final = "rbac_legacy_baseline"
 CONTRACT: Final = "rbac_contract"
 """The revision where every reference is a foreign key and every tenant id a UUID; what a tenant is comes after it."""
 
+ROW_SECURITY: Final = "rbac_row_security"
+"""The revision where the roles and policies are there and nobody notices yet: deploy what uses them after it."""
+
 HEAD: Final = "rbac@head"
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -60,6 +63,11 @@ def downgrade(connection: Connection, revision: str, *, schema: str = "") -> Non
 def revisions() -> frozenset[str]:
     """Return the revisions of this branch."""
     return frozenset(script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
+
+
+def newest() -> frozenset[str]:
+    """Return the newest revision of this branch."""
+    return frozenset(ScriptDirectory(str(MIGRATIONS)).get_heads())
 
 
 def current(connection: Connection) -> tuple[str, ...]:

@@ -136,12 +136,13 @@ def _summary(audit: Audit) -> str:
     counts = [count for table in audit.tables for count in table.classes]
     refused = _sum(counts, "refused")
     altered, normalised = _sum(counts, "altered"), _sum(counts, "normalised")
-    rest = f"{altered:,} values or rows are altered and kept aside, {normalised:,} normalised."
+    kept = f"{altered:,} value or row is" if altered == 1 else f"{altered:,} values or rows are"
+    rest = f"{kept} altered and kept aside, {normalised:,} normalised."
     unsettled = _sum(counts, "unsettled")
     if unsettled:
         rest += f" {unsettled:,} would be refused unless an earlier statement settles them."
     if refused:
-        return f"The pending revisions would fail: they refuse {refused:,} rows. {rest}"
+        return f"The pending revisions would fail: they refuse {refused:,} row{'s' if refused > 1 else ''}. {rest}"
     if any(each.severity == "error" for each in audit.findings):
         return f"The pending revisions would fail, or not all could be looked at. {rest}"
     return f"The pending revisions refuse no row. {rest}"

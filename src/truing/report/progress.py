@@ -80,6 +80,14 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004
 
 
+class _Sum:
+    """What operations came to, added up."""
+
+    def __init__(self) -> None:
+        self.plans = 0
+        self.lock_ms = self.longest_lock_ms = 0.0
+
+
 class Progress:
     """An observer of runs that shows them. Use it as a context manager; it never raises while it listens."""
 
@@ -89,11 +97,11 @@ class Progress:
         Args:
             console: where to.
             clock: tells the time in seconds.
-            brief: one line for each operation instead of one for each of its steps.
+            brief: say nothing of single operations, only :meth:`sum_up`.
         """
         self._console = console
         self._brief = brief
-        self._plan_lock_ms = 0.0
+        self._sum = _Sum()
         self._clock = clock
         self._live_on = console.is_terminal and not console.is_dumb_terminal
         self._printed_at = float("-inf")
@@ -126,13 +134,26 @@ class Progress:
         self.step = None
         self._line(name, "bold")
 
+    def sum_up(self, what: str, seconds: float) -> None:
+        """Say in one line what the operations since the last time came to.
+
+        Args:
+            what: they were.
+            seconds: how long it took.
+        """
+        done, self._sum = self._sum, _Sum()
+        plans = "1 operation" if done.plans == 1 else f"{done.plans} operations"
+        self._line(
+            f"  {what}: {plans} in {duration(seconds)}; strong locks held {done.lock_ms:.0f} ms in all,"
+            f" {done.longest_lock_ms:.0f} ms at most"
+        )
+
     def __call__(self, event: Event) -> None:
         """Take note of an event and show it."""
         self._say_if_stopping()
         match event:
             case PlanStarted(plan, resumed):
                 self.title = clean(plan.title)
-                self._plan_lock_ms = 0.0
                 if not self._brief:
                     self._line(f"{self.title}{' (goes on where it was)' if resumed else ''}", "bold")
             case StepStarted(plan, step, number):
@@ -150,13 +171,10 @@ class Progress:
                 self._step_finished(event)
             case PlanFinished(plan, seconds, changed):
                 self.plans_done += 1
+                self._sum.plans += changed
                 self.step = None
-                ended = f"done in {duration(seconds)}" if changed else "already so; nothing to do"
-                if self._brief:
-                    lock = f", lock held {self._plan_lock_ms:.0f} ms" if self._plan_lock_ms else ""
-                    self._line(f"  {self.title}: {ended}{lock}")
-                else:
-                    self._line(f"  {ended}", "green")
+                if not self._brief:
+                    self._line(f"  done in {duration(seconds)}" if changed else "  already so; nothing to do", "green")
 
     def _say_if_stopping(self) -> None:
         if stop_requested.is_set() and not self._stopping:
@@ -165,7 +183,8 @@ class Progress:
 
     def _step_finished(self, event: StepFinished) -> None:
         self.longest_lock_ms = max(self.longest_lock_ms, event.lock_held_ms)
-        self._plan_lock_ms += event.lock_held_ms
+        self._sum.lock_ms += event.lock_held_ms
+        self._sum.longest_lock_ms = max(self._sum.longest_lock_ms, event.lock_held_ms)
         self.waiting = ""
         if self._brief:
             return

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from truing.errors import ProjectError
+from truing.errors import ProjectError, TruingError
 from truing.revisions.urls import postgresql_url, redact
 
 if TYPE_CHECKING:
@@ -152,20 +152,26 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         given = (self.database_url, *map(environment.get, ENVIRONMENT))
         url = next((candidate for candidate in given if candidate), None) or self.configured_url()
         if not url:
+            url = self._written_url()
             raise ProjectError(
-                f"no database is named: {self.name} has no sqlalchemy.url",
+                f"no database is named: sqlalchemy.url in {self.name} is still that of Alembic's template ({url})"
+                if url
+                else f"no database is named: {self.name} has no sqlalchemy.url",
                 hint=f"Give --database-url or set {ENVIRONMENT[0]} (or {ENVIRONMENT[1]}).",
             )
         return postgresql_url(url)
 
     def configured_url(self) -> str | None:
         """Return ``sqlalchemy.url`` of the project; None where it is missing or still that of Alembic's template."""
+        url = self._written_url()
+        return url if url and url != _TEMPLATE_URL else None
+
+    def _written_url(self) -> str | None:
         try:
-            url = self._quickly_read("sqlalchemy.url")
+            return self._quickly_read("sqlalchemy.url")
         except _UnsureError:
             with self._errors():
-                url = self.configuration().get_main_option("sqlalchemy.url")
-        return url if url and url != _TEMPLATE_URL else None
+                return self.configuration().get_main_option("sqlalchemy.url")
 
     @property
     def script_location(self) -> str:
@@ -231,7 +237,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
 
         try:
             yield
-        except (ProjectError, KeyboardInterrupt):
+        except (TruingError, KeyboardInterrupt):
             raise
         except CommandError as error:
             raise ProjectError(redact(str(error)), hint=f"The project is {self.name}.") from None

@@ -11,11 +11,13 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from truing.errors import ProjectError
+from truing.errors import ConnectionFailedError, ProjectError
 
 _SCHEME: Final = re.compile(r"^(?P<backend>[A-Za-z][A-Za-z0-9]*)(?:\+(?P<driver>\w+))?://")
-_PASSWORD: Final = re.compile(r"(?P<before>://[^:/?#@\s]*:)\S*(?=@)")
-"""To the last ``@`` of the word: a password may hold one, and hiding too much does no harm."""
+_PASSWORD: Final = re.compile(r"(?P<before>://[^:/?#\s]*:)\S*(?=@)")
+"""To the last ``@`` of the word: a password may hold one (a user too), and hiding too much does no harm."""
+_IN_HOST: Final = re.compile(r"(?P<before>\bhost(?: name)? [\"'])[^\"']*(?=@)")
+"""What drivers take for the host where a password holds an ``@``: ``failed to resolve host 'cret@db.example.org'``."""
 _USUAL: Final = re.compile(
     r"postgresql(?:\+\w+)?://(?:(?P<username>[^:/@?#\s\[\]]*)(?::(?P<password>[^:/@?#\s\[\]]*))?@)?"
     r"(?P<host>[\w.-]*)(?::(?P<port>[0-9]{1,5}))?/(?P<database>[^/@?#\s]*)(?:\?(?P<query>[^?#\s]*))?",
@@ -39,7 +41,17 @@ _SSL_WORDS: Final = {"true": "require", "1": "require", "false": "disable", "0":
 
 def redact(text: str) -> str:
     """Take the passwords out of a URL, of a connection string or of a message that quotes one."""
-    return _PARAMETER.sub(r"\g<before>***", _PASSWORD.sub(r"\g<before>***", text))
+    for each in (_PASSWORD, _IN_HOST, _PARAMETER):
+        text = each.sub(r"\g<before>***", text)
+    return text
+
+
+def unreachable(url: str, error: Exception) -> ConnectionFailedError:
+    """Say that nobody answers at an address, and why."""
+    return ConnectionFailedError(
+        f"{redact(url)} cannot be reached: {redact(str(error).strip())}",
+        hint="Check the address, and that PostgreSQL is running and lets you in.",
+    )
 
 
 def postgresql_url(url: str, driver: str = "") -> str:
@@ -60,9 +72,11 @@ def postgresql_url(url: str, driver: str = "") -> str:
     if scheme is None:
         # Without a scheme nobody can say where a password would be.
         raise ProjectError(
-            f"this is not a database URL: {redact(re.sub(r'^.*@', '***@', url))}",
+            f"this is not a database URL: {redact(re.sub(r'(?s)^.*@', '***@', url))}",
             hint="Write postgresql://user@host:5432/database.",
         )
+    if re.search(r"\s", url):
+        raise _unreadable(re.sub(r"(?s)\s.*(?=@)", "***", url))
     backend = scheme["backend"].lower()
     if backend not in {"postgresql", "postgres"}:
         raise ProjectError(
@@ -154,12 +168,21 @@ def _parsed(url: str) -> Any:
     from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
 
     try:
-        return make_url(postgresql_url(url))
+        parsed = make_url(postgresql_url(url))
     except (ArgumentError, ValueError):
-        raise ProjectError(
-            f"this is not a database URL: {redact(url)}",
-            hint="Write postgresql://user@host:5432/database; percent-encode special characters of the password.",
-        ) from None
+        raise _unreadable(url) from None
+    if "@" in (parsed.host or ""):
+        # The password ended at its own @, and the rest of it would go to the resolver, and into every log.
+        raise _unreadable(url)
+    return parsed
+
+
+def _unreadable(url: str) -> ProjectError:
+    return ProjectError(
+        f"this is not a database URL: {redact(url)}",
+        hint="Write postgresql://user@host:5432/database; percent-encode special characters of the password"
+        " (@ as %40, / as %2F, : as %3A, % as %25).",
+    )
 
 
 def _libpq(query: Any) -> dict[str, Any]:

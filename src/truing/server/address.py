@@ -72,9 +72,20 @@ def libpq_url(url: str) -> str:
 
 def _parts(url: str) -> dict[str, str | None]:
     match = _URL.fullmatch(url)
-    if match is None:
+    # libpq would take what follows an @ or / of the password for the host, and say so, and quote what it cannot decode.
+    if match is None or _UNENCODED.search(url) or _is_cut(match):
         # The text is not shown: it may hold a password.
         raise UsageError(
-            "This is not the URL of a PostgreSQL database.", hint="Write it as postgresql://user@host:port/database."
+            "This is not the URL of a PostgreSQL database.",
+            hint="Write it as postgresql://user@host:port/database; percent-encode special characters of the password"
+            " (@ as %40, / as %2F, % as %25).",
         )
     return match.groupdict()
+
+
+_UNENCODED: Final = re.compile(r"\s|%(?![0-9A-Fa-f]{2})")
+
+
+def _is_cut(parts: re.Match[str]) -> bool:
+    server, database = parts["server"], parts["database"] or ""
+    return server.count("@") > 1 or (":" in server and "@" not in server and "@" in database)

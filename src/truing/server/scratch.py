@@ -44,18 +44,20 @@ class ScratchDatabase(msgspec.Struct, frozen=True):
 class Scratch:
     """Throw-away databases on one server; leaving the context drops those that are still there."""
 
-    def __init__(self, server: Cluster | str) -> None:
+    def __init__(self, server: Cluster | str, *, named_by: str = "--scratch-url") -> None:
         """Use a server.
 
         Args:
             server: a running cluster, or the URL of a database on a server (``--scratch-url``), which is only connected
                 to in order to create and drop others.
+            named_by: where a person gave that URL, for messages.
 
         Raises:
             UsageError: the URL is not that of a PostgreSQL database.
         """
         self._url = server.url() if isinstance(server, Cluster) else server
         address.libpq_url(self._url)  # refuse what is no URL now, not at the first use
+        self._named_by = named_by
         self._made: dict[str, ScratchDatabase] = {}
 
     @property
@@ -147,5 +149,5 @@ class Scratch:
         except psycopg.Error as error:
             raise ConnectionFailedError(
                 f"The server for scratch databases cannot be reached: {str(error).strip()}",
-                hint="Is the URL in --scratch-url right, and is the server running?",
+                hint=f"Is the URL in {self._named_by} right, and is the server running?",
             ) from error

@@ -95,5 +95,21 @@ class Forget(msgspec.Struct, frozen=True):
     column: str
 
 
-Move = Probe | Rename | Forget
+class Fill(msgspec.Struct, frozen=True):
+    """A new column has a value for each row from here on, computed from the row's others.
+
+    Attributes:
+        column: its name.
+        type: its type.
+        value: the expression, over :data:`ALIAS`; it calls nothing.
+        uses: the columns that it looks at.
+    """
+
+    column: str
+    type: str
+    value: str
+    uses: tuple[str, ...]
+
+
+Move = Probe | Rename | Forget | Fill
 """What happens to a table as the revisions are followed, in order."""

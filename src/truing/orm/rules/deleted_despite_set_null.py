@@ -63,7 +63,7 @@ def deleted_despite_set_null(subject: MappedRelationship, _context: Context) -> 
         return
     which = "those that happen to be loaded" if subject.passive else "them all"
     yield Problem(
-        f"deleting a {subject.parent} through the session deletes its {subject.label} ({which}); the database keeps"
+        f"deleting {subject.a_parent} through the session deletes its {subject.label} ({which}); the database keeps"
         f" them (ON DELETE {key.on_delete} of {key.name}).",
         remedy=f"keep them: {subject.relationship.key} = relationship(..., passive_deletes=True) without a delete"
         " cascade\ndelete them: make the foreign key ON DELETE CASCADE",

@@ -9,6 +9,7 @@ from truing.names import ident, idents
 from truing.orm.context import Context
 from truing.orm.subjects import (
     MappedClass,
+    with_article,
 )
 from truing.rule import Problem, rule
 
@@ -66,8 +67,8 @@ def joined_child_without_cascade(subject: MappedClass, context: Context) -> Iter
         if above is None or key.references != above.name or set(key.columns) != primary or key.on_delete == "CASCADE":
             continue
         yield Problem(
-            f"a row of {above.name.sql} that is a {subject.name} cannot be deleted by SQL: {key.name} is ON DELETE"
-            f" {key.on_delete}.",
+            f"a row of {above.name.sql} that is {with_article(subject.name)} cannot be deleted by SQL:"
+            f" {key.name} is ON DELETE {key.on_delete}.",
             remedy=f"ALTER TABLE {live.name.sql} DROP CONSTRAINT {ident(key.name)}, ADD CONSTRAINT {ident(key.name)}"
             f" FOREIGN KEY ({idents(key.columns)}) REFERENCES {above.name.sql} ({idents(key.referenced_columns)})"
             " ON DELETE CASCADE;",

@@ -67,7 +67,7 @@ def loaded_database_cascade(subject: MappedRelationship, context: Context) -> It
     if not subject.deletes or subject.passive or not context.database_deletes_all(subject):
         return
     yield Problem(
-        f"deleting a {subject.parent} loads all of {subject.label} and deletes them one by one; the database does it"
+        f"deleting {subject.a_parent} loads all of {subject.label} and deletes them one by one; the database does it"
         f" by itself (ON DELETE CASCADE of {subject.key.name}).",
         remedy=f"{subject.relationship.key} = relationship(..., passive_deletes=True)",
     )

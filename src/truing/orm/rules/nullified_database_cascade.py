@@ -67,7 +67,7 @@ def nullified_database_cascade(subject: MappedRelationship, context: Context) ->
     loaded = "those that are loaded" if subject.passive else "its children"
     end = f", which is NOT NULL: the delete fails ({subject.written})" if fails else f" ({subject.written})"
     yield Problem(
-        f"deleting a {subject.parent} sets the foreign key of {loaded} in {subject.label} to NULL{end}; the database"
+        f"deleting {subject.a_parent} sets the foreign key of {loaded} in {subject.label} to NULL{end}; the database"
         f" would delete them (ON DELETE CASCADE of {subject.key.name}).",
         remedy=f'{subject.relationship.key} = relationship(..., cascade="all, delete-orphan", passive_deletes=True)',
         severity=Severity.ERROR if fails else None,

@@ -74,7 +74,7 @@ def passive_deletes_without_cascade(subject: MappedRelationship, _context: Conte
     owner = subject.referring.name.sql if subject.referring else ""
     parent = subject.referenced.name.sql if subject.referenced else ""
     yield Problem(
-        f"deleting a {subject.parent} whose {subject.label} are not loaded fails: passive_deletes leaves them to the"
+        f"deleting {subject.a_parent} whose {subject.label} are not loaded fails: passive_deletes leaves them to the"
         f" database, and {key.name} is ON DELETE {key.on_delete}.",
         remedy=f"ALTER TABLE {owner} DROP CONSTRAINT {ident(key.name)}, ADD CONSTRAINT {ident(key.name)}"
         f" FOREIGN KEY ({idents(key.columns)}) REFERENCES {parent} ({idents(key.referenced_columns)})"

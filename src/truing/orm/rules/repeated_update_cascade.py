@@ -59,7 +59,7 @@ def repeated_update_cascade(subject: MappedRelationship, _context: Context) -> I
     if subject.key is None or subject.key.on_update != "CASCADE" or subject.relationship.passive_updates:
         return
     yield Problem(
-        f"when the key of a {subject.parent} changes, SQLAlchemy updates {subject.label} row by row after the database"
+        f"when the key of {subject.a_parent} changes, SQLAlchemy updates {subject.label} row by row after the database"
         f" has done so (ON UPDATE CASCADE of {subject.key.name}).",
         remedy=f"{subject.relationship.key} = relationship(...) without passive_updates=False",
     )

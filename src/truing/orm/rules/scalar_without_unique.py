@@ -70,7 +70,7 @@ def scalar_without_unique(subject: MappedRelationship, _context: Context) -> Ite
     if is_unique(live, subject.referring_columns, partial=True):
         return
     yield Problem(
-        f"{subject.label} gives one {subject.target}, but nothing keeps a {subject.parent} from having several:"
+        f"{subject.label} gives one {subject.target}, but nothing keeps {subject.a_parent} from having several:"
         f" {subject.written} is not unique.",
         remedy=f"CREATE UNIQUE INDEX CONCURRENTLY ON {live.name.sql} ({idents(subject.referring_columns)});",
     )

@@ -66,7 +66,7 @@ def undeletable_parent(subject: MappedRelationship, context: Context) -> Iterato
         return
     name = subject.relationship.key
     yield Problem(
-        f"deleting a {subject.parent} that has {name} always fails: SQLAlchemy sets {subject.written} to NULL, which is"
+        f"deleting {subject.a_parent} that has {name} always fails: SQLAlchemy sets {subject.written} to NULL, which is"
         " NOT NULL.",
         remedy=f'to refuse it: {name} = relationship(..., passive_deletes="all")\n'
         f'to delete them too: {name} = relationship(..., cascade="all, delete-orphan")',

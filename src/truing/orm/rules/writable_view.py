@@ -66,6 +66,6 @@ def writable_view(subject: MappedRelationship, _context: Context) -> Iterator[Pr
     if not subject.is_one_to_many or subject.passive == "all":
         return
     yield Problem(
-        f"changing {subject.label}, or deleting a {subject.parent}, writes to the view {owner.name.sql}, which fails.",
+        f"changing {subject.label}, or deleting {subject.a_parent}, writes to the view {owner.name.sql}, which fails.",
         remedy=f"{subject.relationship.key} = relationship(..., viewonly=True)",
     )

@@ -20,9 +20,9 @@ from sqlalchemy.orm import Session
 from truing.errors import ImpersonationRefusedError
 from truing.rbac.access import asking
 from truing.rbac.access.answers import Membership, Path, SidebarItem, Why
-from truing.rbac.access.local import ACTOR, IMPERSONATOR, acting, settings, tenant
+from truing.rbac.access.local import ACTOR, IMPERSONATOR, acting, alone, said, settings, tenant, tenant_value
 from truing.rbac.access.signing import sign
-from truing.rbac.program import PROGRAM
+from truing.rbac.program import PROGRAM, SETTING
 
 __all__ = [
     "Membership",
@@ -32,6 +32,7 @@ __all__ = [
     "acting",
     "can",
     "can_many",
+    "can_once",
     "current_tenant",
     "grant",
     "impersonate",
@@ -68,6 +69,35 @@ def ask(on: Connection | Session, question: asking.Question[T]) -> T:
 def can(on: Connection | Session, tenant_id: UUID, profile: UUID, permission: str, *, program: str = PROGRAM) -> bool:
     """Say whether a profile may do something now. What does not exist, nobody may."""
     return ask(on, asking.can(tenant_id, profile, permission, program=program))
+
+
+def can_once(
+    on: Connection | Session,
+    tenant_id: UUID,
+    profile: UUID,
+    permission: str,
+    *,
+    program: str = PROGRAM,
+    setting: str = SETTING,
+    secret: bytes | None = None,
+) -> bool:
+    """Ask the same in one statement that says its tenant itself: one round trip, on a connection in autocommit.
+
+    Args:
+        on: a connection or session in autocommit, where the setting ends with the statement.
+        tenant_id: the tenant, from where it was verified.
+        profile: of it.
+        permission: its name.
+        program: the schema of the functions.
+        setting: that the policies read.
+        secret: to sign the tenant with, where the program is bound by ``signed``.
+
+    Raises:
+        UsageError: the connection is not in autocommit, so the tenant would last.
+    """
+    alone(on)
+    value = said(tenant_value(tenant_id, secret))
+    return ask(on, asking.can_once(tenant_id, profile, permission, setting=setting, value=value, program=program))
 
 
 def can_many(

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from truing.errors import ImpersonationRefusedError
 from truing.rbac.access import IMPERSONATE, asking, refused
 from truing.rbac.access.answers import Membership, SidebarItem, Why
-from truing.rbac.access.local import ACTOR, IMPERSONATOR, async_settings, tenant_value
+from truing.rbac.access.local import ACTOR, IMPERSONATOR, alone, async_settings, said, tenant_value
 from truing.rbac.program import PROGRAM, SETTING
 
 if TYPE_CHECKING:
@@ -39,6 +39,27 @@ async def can(
 ) -> bool:
     """See :func:`truing.rbac.access.can`."""
     return await ask(on, asking.can(tenant_id, profile, permission, program=program))
+
+
+async def can_once(
+    on: AsyncConnection | AsyncSession,
+    tenant_id: UUID,
+    profile: UUID,
+    permission: str,
+    *,
+    program: str = PROGRAM,
+    setting: str = SETTING,
+    secret: bytes | None = None,
+) -> bool:
+    """See :func:`truing.rbac.access.can_once`."""
+    inner = getattr(on, "sync_connection", None)
+    if inner is None:
+        await on.run_sync(alone)
+    else:
+        # Asks nothing of the server, and a way into a greenlet and back costs as much as the check.
+        alone(inner)
+    value = said(tenant_value(tenant_id, secret))
+    return await ask(on, asking.can_once(tenant_id, profile, permission, setting=setting, value=value, program=program))
 
 
 async def can_many(

@@ -36,6 +36,8 @@ class Question(msgspec.Struct, Generic[T], frozen=True):
 
 _STATEMENTS: Final[Mapping[str, str]] = {
     "can": "SELECT {}.can(:tenant, :profile, :permission)",
+    # What WHERE says is done before the answer is looked for.
+    "can_once": "SELECT {}.can(:tenant, :profile, :permission) WHERE set_config(:setting, :value, true) IS NOT NULL",
     "can_many": "SELECT permission, allowed FROM {}.can_many(:tenant, :profile, :permissions)",
     "permissions_of": "SELECT permission FROM {}.permissions_of(:tenant, :profile)",
     "who_can": "SELECT profile_id FROM {}.who_can(:tenant, :permission)",
@@ -66,6 +68,14 @@ def can(tenant: UUID, profile: UUID, permission: str, *, program: str = PROGRAM)
     """Ask whether a profile may do something now."""
     values = {"tenant": tenant, "profile": profile, "permission": permission}
     return Question(_statement("can", program), values, _one)
+
+
+def can_once(
+    tenant: UUID, profile: UUID, permission: str, *, setting: str, value: str, program: str = PROGRAM
+) -> Question[bool]:
+    """Ask the same, with the tenant's setting in the statement itself."""
+    values = {"tenant": tenant, "profile": profile, "permission": permission, "setting": setting, "value": value}
+    return Question(_statement("can_once", program), values, _one)
 
 
 def can_many(
@@ -189,6 +199,8 @@ def explained(error: DBAPIError) -> AccessError | None:
         return UnknownRoleError(said)
     if code == "42501" and "profile" in said:
         return GrantRefusedError(said, hint="A row of role_grants says which role may hand out which.")
+    if code == "23514" and "window" in (getattr(getattr(error.orig, "diag", None), "constraint_name", None) or ""):
+        return AccessError("a grant has to end after it begins")
     if code == "23503" and "fk_user_roles_profile" in str(error.orig):
         return UnknownProfileError(said)
     return None

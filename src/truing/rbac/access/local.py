@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Select, bindparam, event, func, select
+from sqlalchemy import Connection, TextClause, event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -66,16 +66,35 @@ def _apply(connection: Connection, values: Values) -> None:
             "A tenant lasts for a transaction, and this connection is in autocommit.",
             hint="Use a connection without isolation_level AUTOCOMMIT here.",
         )
-    connection.execute(_set(values))
+    connection.execute(*_set(values))
 
 
-def _set(values: Values) -> Select[Any]:
-    return select(
-        *(
-            func.set_config(bindparam(None, name), bindparam(None, value() if callable(value) else value), True)
-            for name, value in values.items()
+def _set(values: Values) -> tuple[TextClause, dict[str, str]]:
+    parameters: dict[str, str] = {}
+    for number, (name, value) in enumerate(values.items()):
+        parameters |= {f"name_{number}": name, f"value_{number}": said(value)}
+    return _statement(len(values)), parameters
+
+
+@cache
+def _statement(settings: int) -> TextClause:
+    # Written once: making it anew takes as long as asking.
+    return text("SELECT " + ", ".join(f"set_config(:name_{n}, :value_{n}, true)" for n in range(settings)))
+
+
+def alone(on: Connection | Session) -> None:
+    """Refuse a connection on which what one statement sets is there for the next.
+
+    Raises:
+        UsageError: it is not in autocommit.
+    """
+    connection = on.connection() if isinstance(on, Session) else on
+    raw = connection.connection.dbapi_connection
+    if raw is None or not connection.dialect.detect_autocommit_setting(raw):
+        raise UsageError(
+            "A tenant for one statement would last for this whole transaction.",
+            hint='Make the engine with isolation_level="AUTOCOMMIT", or use `tenant` and `can` in the transaction.',
         )
-    )
 
 
 def _enter(on: Connection | Session, values: Values) -> _Layers:
@@ -119,7 +138,7 @@ def settings(on: Connection | Session, values: Values) -> Iterator[None]:
         if on.in_transaction():
             # Where this fails, the transaction has failed, and what was set goes with it.
             with suppress(SQLAlchemyError):
-                on.execute(_set(after))
+                on.execute(*_set(after))
 
 
 @asynccontextmanager
@@ -142,7 +161,7 @@ async def async_settings(on: AsyncConnection | AsyncSession, values: Values) -> 
         after = _leave(inner, layers, own)
         if on.in_transaction():
             with suppress(SQLAlchemyError):
-                await on.execute(_set(after))
+                await on.execute(*_set(after))
 
 
 def tenant(
@@ -167,6 +186,11 @@ def tenant_value(tenant_id: UUID, secret: bytes | None) -> str | Callable[[], st
     # Once now, so that what cannot be signed is refused here and not at the next transaction.
     sign(known, secret)
     return partial(sign, known, secret)
+
+
+def said(value: str | Callable[[], str]) -> str:
+    """Return a value for a transaction that begins now."""
+    return value() if callable(value) else value
 
 
 def acting(on: Connection | Session, actor: UUID | str) -> AbstractContextManager[None]:

@@ -46,7 +46,7 @@ def use_schema(connection: Connection, schema: str, program: str | None = None) 
     if program is not None and not connection.execute(called, {"program": program}).scalar():
         raise UsageError(
             f"There are no RBAC functions in the schema {program}.",
-            hint="Name another with --program, or install them with truing.rbac.program.install().",
+            hint="Name another with --program, or install them with `truing rbac install`.",
         )
 
 
@@ -102,6 +102,60 @@ def add_tenant(connection: Connection, slug: str, name: str) -> UUID:
             hint="Lower-case letters, digits and hyphens, at most 63; neither end is a hyphen.",
         ) from error
     return made
+
+
+def add_profile(
+    connection: Connection,
+    tenant: UUID,
+    email: str | None,
+    *,
+    identity: UUID | None = None,
+    name: str | None = None,
+    active: bool = True,
+) -> UUID:
+    """Make a profile of a tenant.
+
+    Raises:
+        UsageError: the id or the address is taken, or is none.
+    """
+    values = {"tenant": tenant, "email": email, "id": identity, "name": name, "active": active}
+    insert = text(
+        "INSERT INTO profiles (id, tenant_id, email, display_name, active)"
+        " VALUES (COALESCE(CAST(:id AS uuid), gen_random_uuid()), :tenant, :email, :name, :active) RETURNING id"
+    )
+    try:
+        made: UUID = connection.execute(insert, values).scalar_one()
+    except IntegrityError as error:
+        which = getattr(getattr(error.orig, "diag", None), "constraint_name", "")
+        if which == "uq_profiles_tenant_email":
+            raise UsageError(f"The tenant has a profile {email} already.") from error
+        if getattr(error.orig, "sqlstate", None) == "23505":
+            raise UsageError(f"There is a profile {identity} already.") from error
+        raise UsageError(f"{email!r} cannot be a profile's address.", hint="Write it as ann@example.org.") from error
+    return made
+
+
+def require_role(connection: Connection, tenant: UUID, named: str, role: str) -> None:
+    """Make sure that a tenant has a role.
+
+    Args:
+        connection: in a transaction.
+        tenant: its id.
+        named: what the person called it.
+        role: the role's name.
+
+    Raises:
+        UsageError: it has none of this name.
+    """
+    rows = connection.execute(
+        text("SELECT name FROM roles WHERE tenant_id = :tenant ORDER BY name LIMIT :most"),
+        {"tenant": tenant, "most": MOST_NAMES},
+    )
+    known = [row.name for row in rows]
+    if role not in known and len(known) < MOST_NAMES:
+        said = did_you_mean(role, known)
+        make = f"`truing rbac role add` makes one{'' if known else '; it has none yet'}."
+        raise UsageError(f"The tenant {named} has no role {role!r}.", hint=said if said[:3] == "Did" else make)
 
 
 def _likely(named: str, known: list[str]) -> str:
