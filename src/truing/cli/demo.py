@@ -12,7 +12,7 @@ import click
 from truing.cli.options import Invocation, common
 
 if TYPE_CHECKING:
-    from truing.demo.run import Result
+    from truing.demo.result import Result
     from truing.report.document import Cell, Document, Table
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import psycopg
 
-from truing.demo.worker import Refusal
+from truing.demo.job import Refusal
 from truing.demo.wrongs import WRONGS
 
 SCHEMA: Final = "truing_demo"
@@ -24,7 +24,7 @@ CREATE TABLE truing_demo.ledger (
   grants integer, deleted boolean NOT NULL DEFAULT false, inserted boolean NOT NULL DEFAULT false);
 CREATE TABLE truing_demo.item (id uuid PRIMARY KEY, tenant uuid NOT NULL);
 CREATE TABLE truing_demo.wrong (
-  kind text NOT NULL, rel text NOT NULL, id text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  kind text NOT NULL, rel text NOT NULL, id text NOT NULL, col text, at timestamptz NOT NULL DEFAULT clock_timestamp(),
   txid xid8 NOT NULL DEFAULT pg_current_xact_id());
 GRANT USAGE ON SCHEMA truing_demo TO PUBLIC;
 GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA truing_demo TO PUBLIC;
@@ -132,8 +132,9 @@ def check(connection: psycopg.Connection[Any], *, profiles_before: int, moved_aw
 _SETTLED: Final = """
 SELECT w.kind, count(DISTINCT w.txid), count(*), count(q.pk), max(extract(epoch FROM w.at))::float8
 FROM truing_demo.wrong w LEFT JOIN (
-  SELECT DISTINCT rel, pk FROM _truing.quarantine WHERE resolved_at IS NULL) q
-  ON q.rel = 'public.' || w.rel AND q.pk ->> 'id' = w.id
+  SELECT DISTINCT rel, pk, CASE WHEN row_data IS NULL THEN col END AS col FROM _truing.quarantine
+  WHERE resolved_at IS NULL) q
+  ON q.rel = 'public.' || w.rel AND q.pk ->> 'id' = w.id AND q.col IS NOT DISTINCT FROM w.col
 GROUP BY 1
 """
 

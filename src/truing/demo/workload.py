@@ -15,7 +15,7 @@ import msgspec
 import psycopg
 
 from truing.demo import ledger
-from truing.demo.worker import Failure, Job, Refusal, Release, Report
+from truing.demo.job import Failure, Job, Refusal, Release, Report
 from truing.errors import TruingError
 
 PROBE_ROWS = 20

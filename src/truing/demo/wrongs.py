@@ -6,6 +6,7 @@ PostgreSQL that names exactly the constraint that is there for it; any other err
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 NOBODY: Final = -1
 """The writer of ledger rows that no writer touches again."""
 
+_PROOF: Final = re.compile("__truing_[0-9a-f]{8}_not_null")
 _NIL: Final = uuid.UUID(int=0)
 
 
@@ -51,8 +53,18 @@ def refusal(error: psycopg.Error) -> str:
     return {"InvalidTextRepresentation": "type uuid", "InsufficientPrivilege": "privileges"}.get(name, name)
 
 
-def _keep(connection: psycopg.Connection[Any], kind: str, rel: str, row: uuid.UUID) -> None:
-    connection.execute("INSERT INTO truing_demo.wrong (kind, rel, id) VALUES (%s, %s, %s)", (kind, rel, row))
+def rightly(wrong: Wrong, error: psycopg.Error) -> bool:
+    """Tell whether an error is the refusal of a wrongful write. NOT NULL is proved by a CHECK, which refuses first."""
+    said = refusal(error)
+    proof = wrong.refused_by.startswith("NOT NULL") and _PROOF.fullmatch(said) is not None
+    return said == wrong.refused_by or proof
+
+
+def _keep(connection: psycopg.Connection[Any], kind: str, rel: str, row: uuid.UUID, col: str | None = None) -> None:
+    """Take note of a wrong row; of a wrong value with its column, which is replaced instead of the row moved away."""
+    connection.execute(
+        "INSERT INTO truing_demo.wrong (kind, rel, id, col) VALUES (%s, %s, %s, %s)", (kind, rel, row, col)
+    )
 
 
 def _person(writer: Worker, connection: psycopg.Connection[Any], tenant: uuid.UUID | None, **more: str) -> uuid.UUID:
@@ -144,7 +156,7 @@ def _script_path(writer: Worker, connection: psycopg.Connection[Any]) -> bool:
 def _unknown_role(writer: Worker, connection: psycopg.Connection[Any]) -> bool:
     tenant = writer.random.choice(writer.job.tenants)
     writer.writes_in(connection, tenant)
-    _keep(connection, ROLE, "profiles", _person(writer, connection, tenant, role="no such role"))
+    _keep(connection, ROLE, "profiles", _person(writer, connection, tenant, role="no such role"), "role")
     return True
 
 
@@ -158,14 +170,14 @@ def _third_value(writer: Worker, connection: psycopg.Connection[Any]) -> bool:
         "INSERT INTO tenant_features (id, tenant_id, feature_id, is_enabled) VALUES (%s, %s, %s, NULL)",
         (made, tenant, flag),
     )
-    _keep(connection, THIRD, "tenant_features", made)
+    _keep(connection, THIRD, "tenant_features", made, "is_enabled")
     writer.after_commit(lambda: writer.unset.remove(tenant))
     return True
 
 
 def _no_tenant(writer: Worker, connection: psycopg.Connection[Any]) -> bool:
     writer.writes_in(connection, writer.random.choice(writer.job.tenants))
-    _keep(connection, MALFORMED, "profiles", _person(writer, connection, None))
+    _keep(connection, MALFORMED, "profiles", _person(writer, connection, None), "tenant_id")
     return True
 
 
