@@ -136,6 +136,8 @@ def test_a_change_of_the_project_or_the_question_ends_it(project, comparisons, c
         helper.unlink,
         lambda: revision.write_text(revision.read_text() + "\n"),
         lambda: revision.with_name("two.py").touch(),
+        lambda: revision.with_name("data.sql").write_text("SELECT 1"),
+        lambda: revision.with_name("data.sql").write_text("SELECT 2"),
         lambda: (project / "pyproject.toml").write_text('[tool.truing]\nunmanaged = ["x"]\n'),
     ):
         change()

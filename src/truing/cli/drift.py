@@ -151,8 +151,10 @@ def _outcome(
         if known is not None:
             return known
         taken = _take(invocation, project, connection, memory)
-        after = memory.glance(connection)
         connection.close()
+        # In a session like the first one: reading may load libraries, which bring settings of their own.
+        with connect_reading(url) as again:
+            after = memory.glance(again) if before is not None else None
         from truing.drift.run import run
 
         outcome = run(project, options, taken, begun)

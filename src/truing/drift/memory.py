@@ -90,9 +90,9 @@ class Memory:
         if kept is None or seen is None or kept.glance != seen or not kept.fresh:
             return None
         compared = [each for each in str(kept.outcome.facts["compared"]).split(", ") if each != "live"]
-        facts = kept.outcome.facts | {
-            "live database": "unchanged since then, by the digest of its catalog",
+        facts = {key: value for key, value in kept.outcome.facts.items() if key != "seconds"} | {
             "from the cache": ", ".join([*compared, f"the comparison of {kept.given}"]),
+            "live database": "unchanged since then, by the digest of its catalog",
             "seconds": round((time.time_ns() - self._since) / 1e9, 2),
         }
         return msgspec.structs.replace(kept.outcome, facts=facts)

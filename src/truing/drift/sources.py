@@ -21,6 +21,7 @@ import truing
 from truing.revisions.project import Project
 
 _FORMAT: Final = 4
+_OF_REVISIONS: Final = frozenset({".py", ".sql", ".json", ".yaml", ".yml", ".toml", ".csv", ".ini", ".txt"})
 _WORD: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{2,}")
 
 
@@ -90,14 +91,15 @@ def _installed() -> list[str]:
 
 
 def _project_files(project: Project | None) -> Iterable[Path]:
-    """List the project's own files: revisions count even if they were not imported for this build."""
+    """List the own files of a project: revisions, and what these may read, count even if nothing has imported them."""
     if project is None:
         return
     yield from (Path(each) for each in (project.ini_file, project.toml_file) if each)
     with suppress(Exception):
-        location = Path(project.root, str(project.configuration().get_alembic_option("script_location")))
-        if location.is_dir():
-            yield from location.rglob("*.py")
+        named = project.script_location
+        location = Path(project.root, named)
+        if named and location.is_dir():
+            yield from (each for each in location.rglob("*") if each.suffix in _OF_REVISIONS and each.is_file())
 
 
 def _variables(files: Iterable[Path]) -> dict[str, str]:
