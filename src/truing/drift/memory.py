@@ -55,7 +55,7 @@ class Memory:
         self._answer = key("answer", unplaced(project), options, installations(), database)
         self._table = key("version table", unplaced(project), database)
 
-    @property
+    @cached_property
     def outdated(self) -> bool:
         """Whether nothing was compared before, or the person's files have changed since: then much is to be built."""
         return self._kept is None or not self._kept.fresh
@@ -87,7 +87,7 @@ class Memory:
     def find(self, seen: Glance | None) -> Outcome | None:
         """Find the answer of when everything was as it is; None where there is none, or something has changed."""
         kept = self._kept
-        if kept is None or seen is None or kept.glance != seen or not kept.fresh:
+        if kept is None or seen is None or kept.glance != seen or self.outdated:
             return None
         compared = [each for each in str(kept.outcome.facts["compared"]).split(", ") if each != "live"]
         facts = {key: value for key, value in kept.outcome.facts.items() if key != "seconds"} | {
