@@ -129,6 +129,9 @@ def test_a_change_of_the_project_or_the_question_ends_it(project, comparisons, c
     comparisons.imported = (str(helper),)
     assert [remembers(capsys) for _ in range(2)] == [False, True]
     revision = project / "migrations" / "versions" / "one.py"
+    revision.with_name("data.sql").write_text("SELECT 1")
+    revision.write_text(revision.read_text() + "\n")
+    assert [remembers(capsys) for _ in range(2)] == [False, True]
     monkeypatch.setenv("SPOKEN", "one")
     for change in (
         lambda: helper.write_text(helper.read_text() + "\n"),
@@ -136,7 +139,6 @@ def test_a_change_of_the_project_or_the_question_ends_it(project, comparisons, c
         helper.unlink,
         lambda: revision.write_text(revision.read_text() + "\n"),
         lambda: revision.with_name("two.py").touch(),
-        lambda: revision.with_name("data.sql").write_text("SELECT 1"),
         lambda: revision.with_name("data.sql").write_text("SELECT 2"),
         lambda: (project / "pyproject.toml").write_text('[tool.truing]\nunmanaged = ["x"]\n'),
     ):
