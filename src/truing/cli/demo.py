@@ -126,7 +126,7 @@ def _document(result: Result) -> Document:
         summary=summary,
         facts={
             "revision": result.target,
-            **({"not head": result.instead_of_head} if result.instead_of_head else {}),
+            **({"as far as it goes": result.instead_of_head} if result.instead_of_head else {}),
             "quarantined originals": result.quarantined,
             "rows in the ledger": verdict.checked,
         },

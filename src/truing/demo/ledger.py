@@ -139,12 +139,15 @@ GROUP BY 1
 """
 
 
-def wrongs(connection: psycopg.Connection[Any], refusals: Iterable[Refusal]) -> tuple[Wrongs, ...]:
+def wrongs(
+    connection: psycopg.Connection[Any], refusals: Iterable[Refusal], *, at_head: bool = True
+) -> tuple[Wrongs, ...]:
     """Say what became of each kind of wrongful write that was tried.
 
     Args:
         connection: of a role that sees every row.
         refusals: what the writers say was refused.
+        at_head: without it, only of those that are refused before.
     """
     through = {row[0]: row[1:] for row in connection.execute(_SETTLED)}
     refused: dict[str, list[float]] = {}
@@ -154,7 +157,7 @@ def wrongs(connection: psycopg.Connection[Any], refusals: Iterable[Refusal]) -> 
     for kind in WRONGS:
         writes, rows, settled, last = through.get(kind.name, (0, 0, 0, 0.0))
         times = refused.get(kind.name, [])
-        if writes or times:
+        if (writes or times) and (at_head or kind.before_head):
             in_order = not times or last < min(times)
             made.append(Wrongs(kind.name, kind.refused_by, writes, rows, settled, len(times), in_order))
     return tuple(made)

@@ -132,7 +132,7 @@ class Demo:
             with self._phase("Verify"):
                 result = Result(
                     profiles=self.profiles,
-                    target=target,
+                    target=predicted.revisions[-1],
                     instead_of_head=instead,
                     phases=(),
                     stretches=tuple(
@@ -141,7 +141,7 @@ class Demo:
                     ),
                     fates=tuple(_fates(connection, inventory, predicted.counts(str(_PROFILES), "tenant_id"))),
                     settled=tuple(_settled(connection, predicted.quarantine())),
-                    wrongs=ledger.wrongs(connection, traffic.refusals),
+                    wrongs=ledger.wrongs(connection, traffic.refusals, at_head=not instead),
                     before=before,
                     after=_shape(connection),
                     traffic=msgspec.structs.replace(traffic, latencies=(), refusals=()),
@@ -201,7 +201,7 @@ def _target(connection: psycopg.Connection[Any]) -> tuple[str, str]:
     major = connection.info.server_version // 10_000
     if major >= needed:
         return script.HEAD, ""
-    return script.CONTRACT, f"{why} needs PostgreSQL {needed}, and this is {major}: the demo stops before it"
+    return script.CONTRACT, f"{why.split()[0]}, the next, needs PostgreSQL {needed}; this is {major}"
 
 
 def _count(connection: psycopg.Connection[Any]) -> int:

@@ -33,6 +33,7 @@ class Wrong(msgspec.Struct, frozen=True):
         write: does it; False where there was nothing to do it with.
         service_only: a tenant's session of the legacy application may not do it.
         never_let_through: tried only where every table is closed.
+        before_head: refused by ``rbac_contract`` already.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Wrong(msgspec.Struct, frozen=True):
     write: Callable[[Worker, psycopg.Connection[Any]], bool]
     service_only: bool = False
     never_let_through: bool = False
+    before_head: bool = False
 
 
 def refusal(error: psycopg.Error) -> str:
@@ -204,8 +206,8 @@ MALFORMED: Final = "tenant 'default'"
 OWN_HAND: Final = "grant by app_user itself"
 
 WRONGS: Final = (
-    Wrong(MALFORMED, "type uuid", _no_tenant, service_only=True),
-    Wrong(THIRD, "NOT NULL is_enabled", _third_value, service_only=True),
+    Wrong(MALFORMED, "type uuid", _no_tenant, service_only=True, before_head=True),
+    Wrong(THIRD, "NOT NULL is_enabled", _third_value, service_only=True, before_head=True),
     Wrong(ELSEWHERE, "fk_user_roles_profile", _grant_elsewhere),
     Wrong(MOVED, "fk_user_roles_profile", _move_with_grants, service_only=True),
     Wrong(FOREIGN, "fk_user_roles_role", _foreign_role),
