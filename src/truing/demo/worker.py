@@ -79,6 +79,7 @@ class Worker:
         # Tenants for which the writer's own flag has no setting.
         self.unset = [] if job.flag is None else list(job.tenants)
         self.connection: psycopg.Connection[Any] | None = None
+        self._owed: list[Wrong] = []
         self._committed: list[Callable[[], object]] = []
 
     def run(self, stop: threading.Event, deployed: queue.SimpleQueue[Release]) -> Report:
@@ -92,6 +93,8 @@ class Worker:
                 stop.wait(delay)
             while not deployed.empty():
                 self.release = deployed.get()
+                # Each kind at least once where all of them are refused.
+                self._owed = list(filter(self._may, WRONGS)) if self.release == "isolated" and self.job.wrong else []
                 say(self.release)
             self._once(due)
             if self.job.kind == "probe":
@@ -171,8 +174,8 @@ class Worker:
     def _choose(self) -> tuple[str, Callable[[psycopg.Connection[Any]], object], Wrong | None]:
         if self.job.kind == "probe":
             return "probe", self._probe, None
-        if self.profiles and self.random.random() < self.job.wrong:
-            wrong = self.random.choice([each for each in WRONGS if self._may(each)])
+        if self.profiles and (self._owed or self.random.random() < self.job.wrong):
+            wrong = self._owed.pop() if self._owed else self.random.choice(list(filter(self._may, WRONGS)))
             return wrong.name, functools.partial(wrong.write, self), wrong
         shares = dict(_SHARES) if self.profiles else {"_insert": 1}
         if self.job.kind == "tenant":
@@ -183,7 +186,7 @@ class Worker:
         return name.strip("_"), getattr(self, name), None
 
     def _may(self, wrong: Wrong) -> bool:
-        if wrong.service_only and self.job.kind == "tenant":
+        if wrong.service_only and self.job.kind == "tenant" and self.release == "legacy":
             return False
         return self.release == "isolated" or not wrong.never_let_through
 
