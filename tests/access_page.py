@@ -7,7 +7,7 @@ import re
 
 from truing.rbac import access, invariants
 from truing.rbac.access.cache import Cache
-from truing.rbac.program import QUESTIONS, functions
+from truing.rbac.program import PROGRAM, QUESTIONS, functions, supabase
 from truing.rbac.program.binding import BINDINGS, Binding
 from truing.rbac.program.triggers import TRIGGERS
 
@@ -70,9 +70,15 @@ def _triggers() -> str:
         f"| `{each.table}` | `{each.name}` | {each.timing}, each {each.each.lower()} | `{each.function}` |"
         for each in TRIGGERS
     ]
+    rows += [
+        f"| `{supabase.USERS}`, with `--bind supabase` | `{name}` | AFTER {event}, each row | `{supabase.FOLLOW}` |"
+        for event, name in supabase.trigger_names(PROGRAM).items()
+    ]
     return "\n".join(["| table | trigger | when | function |", "|---|---|---|---|", *rows])
 
 
 def _invariants() -> str:
-    rows = [f"| `{each.name}` | {each.sentence} |" for each in invariants.invariants()]
+    every, general = invariants.invariants(bind="supabase"), len(invariants.invariants())
+    rows = [f"| `{each.name}` | {each.sentence} |" for each in every[:general]]
+    rows += [f"| `{each.name}`, with `--bind supabase` | {each.sentence} |" for each in every[general:]]
     return "\n".join(["`truing rbac verify` counts the rows that break each.\n", "| invariant | |", "|---|---|", *rows])

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, create_engine
 from tests.fix_server import Database, Servers
 from tests.rbac_isolation import Isolated
 from tests.rbac_world import World, prepare
+from tests.supabase import EMPTY
 from truing.rbac.program.binding import Binding
 from truing.server import Cluster
 
@@ -41,14 +42,16 @@ class Prepared:
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
-        self._made: dict[tuple[Cluster, str, str], str] = {}
+        self._made: dict[tuple[Cluster, str, str, str], str] = {}
 
-    def on(self, cluster: Cluster, schema: str = "public", name: str = "rbac") -> str:
-        key = cluster, schema, name
+    def on(self, cluster: Cluster, schema: str = "public", name: str = "rbac", profile: str = "") -> str:
+        key = cluster, schema, name, profile
         if key not in self._made:
             scratch = self._servers.scratch(cluster).create()
             engine = create_engine(scratch.url)
-            prepare(engine, schema=schema, name=name)
+            if profile == "supabase":
+                Database(cluster, scratch).execute(EMPTY)
+            prepare(engine, schema=schema, name=name, profile=profile)
             engine.dispose()
             self._made[key] = scratch.name
         return self._made[key]
@@ -71,7 +74,8 @@ def isolated(make_database: Callable[..., Database], prepared: Prepared, cluster
     """A function that makes a database at head with two tenants, bound as it is told."""
 
     def make(bind: Binding = "setting") -> Isolated:
-        return Isolated(make_database(template=prepared.on(cluster)), bind=bind)
+        profile = bind if bind == "supabase" else ""
+        return Isolated(make_database(template=prepared.on(cluster, profile=profile)), bind=bind)
 
     return make
 

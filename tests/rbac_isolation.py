@@ -16,6 +16,7 @@ import psycopg
 from sqlalchemy import create_engine
 
 from tests.fix_server import Database
+from tests.supabase import claims
 from truing.names import QualifiedName, ident, literal
 from truing.rbac import access, program
 from truing.rbac.program.binding import Binding
@@ -75,14 +76,21 @@ class Isolated:
         self.database, self.bind = database, bind
         engine = create_engine(database.url)
         with engine.begin() as installing:
-            if bind != "setting":
-                installing.exec_driver_sql(AROUND)
-            program.install(installing, application="app_user", administrator="rbac_admin", bind=bind)
+            if bind == "supabase":
+                # The revisions have made this one, with its own roles.
+                program.install(installing)
+            else:
+                if bind != "setting":
+                    installing.exec_driver_sql(AROUND)
+                program.install(installing, application="app_user", administrator="rbac_admin", bind=bind)
         engine.dispose()
         self.tenants: Mapping[str, UUID | None] = {"own": uuid4(), "other": uuid4(), "none": None}
         self.admin = database.connect()
         self.admin.execute(FILL.format(**{each: literal(str(self.tenants[each])) for each in ("own", "other")}))
-        self.logins = {each: database.role("LOGIN IN ROLE app_user") for each in SIDES}
+        if bind == "supabase":
+            self.logins, self.role = dict.fromkeys(SIDES, "authenticator"), "authenticated"
+        else:
+            self.logins, self.role = {each: database.role("LOGIN IN ROLE app_user") for each in SIDES}, "app_user"
         if bind == "role":
             for side in ("own", "other"):
                 self.admin.execute("SELECT rbac.bind_role(%s, %s)", [self.logins[side], self.tenants[side]])
@@ -93,10 +101,13 @@ class Isolated:
             for side, tenant in self.tenants.items()
             if tenant
         }
+        self.users = {side: self.profiles.get(side, uuid4()) for side in SIDES}
 
     def value(self, side: str) -> str:
         """What the application sets there."""
         tenant = self.tenants[side]
+        if self.bind == "supabase":
+            return claims(self.users[side], tenant)
         if tenant is None:
             return ""
         return access.sign(tenant, SECRET) if self.bind == "signed" else str(tenant)
@@ -105,9 +116,16 @@ class Isolated:
     def within(self, side: str) -> Iterator[Connection]:
         """A transaction of the application in this tenant, which is rolled back."""
         with psycopg.connect(self.database.dsn, user=self.logins[side]) as connection:
-            connection.execute("SELECT set_config('app.tenant_id', %s, true)", [self.value(side)])
+            self.enter(connection, side)
             yield connection
             connection.rollback()
+
+    def enter(self, connection: Connection, side: str) -> None:
+        """Begin the transaction as the application does."""
+        if self.bind == "supabase":
+            connection.execute("SELECT set_config('role', %s, true)", [self.role])
+        setting = "request.jwt.claims" if self.bind == "supabase" else "app.tenant_id"
+        connection.execute("SELECT set_config(%s, %s, true)", [setting, self.value(side)])
 
     def rows(self, query: str, *parameters: Any) -> list[Any]:
         return self.admin.execute(query, parameters).fetchall()
@@ -159,9 +177,11 @@ def deviations(it: Isolated, matrix: Matrix, only: str = "") -> tuple[int, list[
 
 def _schemas(it: Isolated, matrix: Matrix) -> Iterator[tuple[str, str]]:
     for (schema,) in it.rows("SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_'"):
-        login = it.logins["own"]
         may = it.rows(
-            "SELECT has_schema_privilege(%s, %s, each) FROM unnest(%s::text[]) each", login, schema, ["USAGE", "CREATE"]
+            "SELECT has_schema_privilege(%s, %s, each) FROM unnest(%s::text[]) each",
+            it.role,
+            schema,
+            ["USAGE", "CREATE"],
         )
         if schema in matrix[2]:
             yield f"schema {schema} · USAGE", "is allowed, and must be refused" if may[0][0] else ""
@@ -364,7 +384,7 @@ def _function(
         return
     called = QualifiedName(schema, name).sql
     types = ", ".join(type_ for _, type_ in signature)
-    may = it.rows("SELECT has_function_privilege(%s, %s, 'EXECUTE')", it.logins["own"], f"{called}({types})")[0][0]
+    may = it.rows("SELECT has_function_privilege(%s, %s, 'EXECUTE')", it.role, f"{called}({types})")[0][0]
     expected = answers[name]
     if expected == "trigger":
         return

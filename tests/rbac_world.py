@@ -11,7 +11,7 @@ from truing.names import ident
 from truing.rbac import program
 
 
-def prepare(engine: Engine, *, schema: str = "public", name: str = "rbac") -> None:
+def prepare(engine: Engine, *, schema: str = "public", name: str = "rbac", profile: str = "") -> None:
     """Make the tables at head, and the program."""
     # Imported here, because Alembic takes a third of a second that most tests do not need.
     from truing.rbac import script  # noqa: PLC0415
@@ -20,7 +20,7 @@ def prepare(engine: Engine, *, schema: str = "public", name: str = "rbac") -> No
         connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {ident(schema)}".replace("%", "%%"))
         connection.exec_driver_sql(f"SET search_path TO {ident(schema)}".replace("%", "%%"))
         connection.commit()
-        script.upgrade(connection, schema=schema)
+        script.upgrade(connection, schema=schema, profile=profile)
         program.install(connection, schema=schema, program=name)
         connection.commit()
 

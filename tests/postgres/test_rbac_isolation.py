@@ -42,8 +42,17 @@ def whose(it, side, about, seen):
     return seen == [(it.tenants[side],)]
 
 
-def actor(it, side, about, seen):
+def nobody(it, side, about, seen):
     return seen == [(None,)]
+
+
+def actor(it, side, about, seen):
+    """Who acts is said by the claims, where there are any."""
+    return seen == [(it.users[side] if it.bind == "supabase" else None,)]
+
+
+def token(it, side, about, seen):
+    return seen[0][0]["sub"] == str(it.users[side])
 
 
 def memberships(it, side, about, seen):
@@ -83,8 +92,11 @@ FUNCTIONS |= {
     # From before there was a program. This one writes to tenant_moves with its owner's rights, from any table.
     "log_tenant_move": "refused",
     "touch_updated_at": "trigger",
-    "jwt_tenant_id": actor,
+    "jwt_tenant_id": nobody,
 }
+# Supabase's own.
+RELATIONS["users"] = Kind(None)
+FUNCTIONS |= {"uid": actor, "jwt": token}
 MATRIX = RELATIONS, FUNCTIONS, CLOSED
 
 
@@ -95,7 +107,7 @@ def test_the_matrix_holds(isolated, bind):
     assert tried > 1_500
 
 
-@pytest.mark.parametrize("bind", program.binding.TABLES)
+@pytest.mark.parametrize("bind", [*program.binding.TABLES, "supabase"])
 def test_a_tenant_is_checked_once_for_a_scan_and_not_for_each_row(isolated, bind):
     it = isolated(bind)
     for side in ("own", "other"):
@@ -184,6 +196,7 @@ def test_the_page_has_the_same_matrix():
     expected = {name: words.get(kind.sees, "its own rows") for name, kind in RELATIONS.items()}
     # The page says "the tables of a binding".
     told |= dict.fromkeys(program.binding.TABLES.values(), "it is refused")
+    told["users"] = "it is refused"
     assert {name: told.get(name) for name in RELATIONS} == expected
     across = {name for name, answer in FUNCTIONS.items() if answer in (memberships, versions)}
     assert {name for name, said in told.items() if "about any" in said} == across

@@ -13,6 +13,9 @@ from truing.cli.options import Invocation, common
 from truing.cli.rbac_database import changed, functions, opened, tables, using
 from truing.cli.rbac_grants import grant_command, profile_group, revoke_command, role_group, tenant_group, why_command
 
+# Written out: truing.rbac is imported when a command runs.
+BINDINGS = ("setting", "role", "signed", "supabase")
+
 
 @click.group("rbac")
 def command() -> None:
@@ -34,8 +37,11 @@ def command() -> None:
 
 @command.command("init")
 @click.option("--schema", default="", metavar="NAME", help="Where the tables go; made when missing.")
+@click.option(
+    "--profile", default="", type=click.Choice(["", "supabase"]), metavar="supabase", help="Its roles, and its tokens."
+)
 @common
-def init_command(invocation: Invocation, schema: str) -> int:
+def init_command(invocation: Invocation, schema: str, profile: str) -> int:
     """Make a new RBAC database, straight at the newest revision.
 
     The database itself is made too when there is none of this name.
@@ -44,13 +50,14 @@ def init_command(invocation: Invocation, schema: str) -> int:
     Examples:
       truing rbac init --database-url postgresql://localhost/app
       truing rbac init --database-url postgresql://localhost/app --schema rbac
+      truing rbac init --database-url postgresql://localhost/app --profile supabase
     """
     from truing.rbac.adopt import init
     from truing.report.document import document
     from truing.revisions.urls import redact, sqlalchemy_url
 
     url = invocation.require_database_url()
-    init(sqlalchemy_url(url), schema=schema)
+    init(sqlalchemy_url(url), schema=schema, profile=profile)
     return invocation.answer(document("rbac init", summary=f"{redact(url)} is ready, at rbac@head."))
 
 
@@ -116,32 +123,46 @@ def _scratch(url: str | None, major: int) -> Iterator[str]:
 @click.option("--administrator", metavar="ROLE", help="A role that may call everything.")
 @click.option("--owner", metavar="ROLE", help="That the functions are to belong to; it must see every tenant.")
 @click.option("--setting", default="app.tenant_id", show_default=True, metavar="NAME", help="That holds the tenant.")
-@click.option("--bind", type=click.Choice(["setting", "role", "signed"]), help="What ties a transaction to its tenant.")
+@click.option(
+    "--bind",
+    type=click.Choice(BINDINGS),
+    help="What ties a transaction to its tenant.",
+)
+@click.option(
+    "--claim", metavar="PATH", help="That names the tenant, with supabase: app_metadata.tenant_id without it."
+)
 @click.option("--show", is_flag=True, help="Print the statements, and run nothing.")
 @tables
 @functions
 @common
-def install_command(invocation: Invocation, show: bool, schema: str, program: str, **roles: Any) -> int:
+def install_command(
+    invocation: Invocation, show: bool, schema: str, program: str, claim: str | None, **roles: Any
+) -> int:
     """Bring the functions and triggers into a database with the tables, or up to date there.
 
     It may be run again at any time: what is there is replaced, and every role is compiled. Without --bind, a tenant
-    stays bound as it is; at first by the setting.
+    stays bound as it is; at first by the setting. With --bind supabase the roles are authenticated and service_role
+    unless they are named.
 
     \b
     Examples:
       truing rbac install --application app_user
       truing rbac install --application app_user --bind signed
+      truing rbac install --bind supabase
       truing rbac install --show | psql -1
     """
     from truing.rbac.program import install, statements
+    from truing.rbac.program.binding import CLAIM, Claim
     from truing.report.document import document
 
+    by = None if claim is None else Claim.parse(claim)
     if show:
-        written = ";\n\n".join(statements(schema=schema, program=program, **roles)) + ";\n"
+        every = statements(schema=schema, program=program, claim=by or CLAIM, **roles)
+        written = ";\n\n".join(every) + ";\n"
         click.echo(written, nl=False)
         return 0
     with using(invocation, schema) as connection:
-        compiled = install(connection, schema=schema, program=program, **roles)
+        compiled = install(connection, schema=schema, program=program, claim=by, **roles)
     summary = f"The functions are in the schema {program}, and the triggers on the tables of {schema}."
     return invocation.answer(document("rbac install", summary=summary, facts={"compiled": compiled}))
 
@@ -214,10 +235,13 @@ def import_command(
 
 @command.command("verify")
 @click.option("--sql", "as_sql", is_flag=True, help="Print the checks as SQL for psql, which answers in TAP.")
+@click.option(
+    "--bind", type=click.Choice(BINDINGS), help="With --sql, also what must hold under this; else it is known."
+)
 @tables
 @functions
 @common
-def verify_command(invocation: Invocation, as_sql: bool, schema: str, program: str) -> int:
+def verify_command(invocation: Invocation, as_sql: bool, bind: Any, schema: str, program: str) -> int:
     """Check every invariant of the RBAC database. Exit code 1 where one is broken.
 
     \b
@@ -230,7 +254,7 @@ def verify_command(invocation: Invocation, as_sql: bool, schema: str, program: s
     from truing.report.document import Column, Table, document
 
     if as_sql:
-        written = invariants.as_sql(schema=schema, program=program)
+        written = invariants.as_sql(schema=schema, program=program, bind=bind or "setting")
         if invocation.output is None:
             click.echo(written, nl=False)
         else:

@@ -10,6 +10,7 @@ Needs ``pip install 'truing[fastapi]'``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -21,8 +22,10 @@ from sqlalchemy import Connection, Engine
 
 from truing.errors import AccessError, UnknownProfileError, UnknownRoleError, UsageError
 from truing.rbac.access import acting
+from truing.rbac.access import claims as as_user
 from truing.rbac.access import tenant as in_tenant
 from truing.rbac.access.cache import Cache
+from truing.rbac.program.binding import Claim
 
 Verify = Callable[[str], Mapping[str, Any]]
 """Takes a token and gives its claims; raises :class:`jwt.InvalidTokenError` for one that is not valid."""
@@ -48,6 +51,8 @@ class Rbac:
         profile_claim: the claim that holds the profile's id.
         cache: the cache to ask; one of its own otherwise, which :meth:`close` ends.
         secret: to sign the tenant with, where the program is bound by ``signed``.
+        claim: that names the tenant, in place of ``tenant_claim``, where the program is bound by ``supabase``:
+            ``app_metadata.tenant_id``.
     """
 
     def __init__(
@@ -60,12 +65,14 @@ class Rbac:
         profile_claim: str = "sub",
         cache: Cache | None = None,
         secret: bytes | None = None,
+        claim: str | None = None,
     ) -> None:
         self.engine = engine
+        self.cache = cache or Cache(engine, secret=secret, claim=claim)
         self.secret = secret
-        self.cache = cache or Cache(engine, secret=secret)
         self._verify = verify
-        self._claims = (tenant_claim, profile_claim)
+        self._bound = None if claim is None else Claim.parse(claim)
+        self._tenant, self._profile = self._bound or Claim((tenant_claim,)), Claim((profile_claim,))
         app.state.truing_rbac = self
 
     def close(self) -> None:
@@ -76,10 +83,15 @@ class Rbac:
         """Read who a token is; None where it is not valid or does not say."""
         try:
             claims = self._verify(token)
-            tenant, profile = (UUID(str(claims[name])) for name in self._claims)
-        except (jwt.InvalidTokenError, KeyError, ValueError):
+            return Identity(*(UUID(str(each.read(claims))) for each in (self._tenant, self._profile)))
+        except (jwt.InvalidTokenError, ValueError):
             return None
-        return Identity(tenant, profile)
+
+    def within(self, opened: Connection, who: Identity) -> AbstractContextManager[None]:
+        """Work on a connection in the tenant of who asks, as the program is bound."""
+        if self._bound is not None:
+            return as_user(opened, self._bound.of(who.tenant, who.profile))
+        return in_tenant(opened, who.tenant, secret=self.secret)
 
 
 def jwt_verifier(
@@ -155,7 +167,7 @@ def connection(request: Request, who: Who) -> Iterator[Connection]:
         rbac = _rbac(request)
         with (
             rbac.engine.connect() as opened,
-            in_tenant(opened, who.tenant, secret=rbac.secret),
+            rbac.within(opened, who),
             acting(opened, who.profile),
         ):
             yield opened

@@ -1,8 +1,8 @@
 """Which database roles are there, and what may each do? None of them logs in; those that do are their members.
 
 In: their names, from Alembic's ``-x app_role=``, ``-x admin_role=``, ``-x migration_role=`` or the configuration's
-attributes of the same names. Out: the statements that make or adopt them, that say who would be shut out, and that
-give and take what each may do.
+attributes of the same names; ``profile=supabase`` stands for the roles of Supabase. Out: the statements that make or
+adopt them, that say who would be shut out, and that give and take what each may do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 from alembic import op
 
+from truing.errors import UsageError
 from truing.names import ident, literal
+from truing.rbac.program import supabase
 
 
 class Roles(msgspec.Struct, frozen=True):
@@ -23,11 +25,19 @@ class Roles(msgspec.Struct, frozen=True):
         administrator: writes, in every tenant.
         migration: sees every row; the tables' owner is its member, so that forcing row security on the owner too does
             not hide rows from a backfill, a COPY or the functions that keep masks and versions.
+        supabase: whether this is a database of Supabase, whose tenant comes out of the claims of a token.
     """
 
     application: str = "app_user"
     administrator: str = "rbac_admin"
     migration: str = "rbac_migration"
+    supabase: bool = False
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """All of them: whoever is a member of one is shown something by a policy."""
+        more = (supabase.SIGNUP,) if self.supabase else ()
+        return (self.application, self.administrator, self.migration, *more)
 
 
 def named() -> Roles:
@@ -37,11 +47,17 @@ def named() -> Roles:
     for argument in getattr(getattr(config, "cmd_opts", None), "x", None) or ():
         key, _, value = argument.partition("=")
         given[key] = value
-    default = Roles()
+    profile = str(given.get("profile") or "")
+    if profile not in {"", "supabase"}:
+        raise UsageError(
+            f"There is no profile {profile!r} of an RBAC database.", hint="Write profile=supabase, or none."
+        )
+    default = Roles(supabase.AUTHENTICATED, supabase.SERVICE, supabase=True) if profile else Roles()
     return Roles(
         str(given.get("app_role") or default.application),
         str(given.get("admin_role") or default.administrator),
         str(given.get("migration_role") or default.migration),
+        default.supabase,
     )
 
 
@@ -50,7 +66,10 @@ def make(roles: Roles) -> tuple[str, ...]:
 
     Roles belong to the whole cluster: another database may be making one at this moment.
     """
-    each = [_make(name) for name in (roles.application, roles.administrator, roles.migration)]
+    named_ones = (roles.application, roles.administrator, roles.migration)
+    each = [supabase.make_role(name, supabase.ATTRIBUTES.get(name, "NOLOGIN")) for name in named_ones]
+    if roles.supabase:
+        each += supabase.make_roles()
     migration = literal(roles.migration)
     join = f"""
         DO $$ BEGIN
@@ -71,29 +90,10 @@ def make(roles: Roles) -> tuple[str, ...]:
     return (*each, join)
 
 
-def _make(name: str) -> str:
-    role = literal(name)
-    return f"""
-        DO $$ BEGIN
-          IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {role}) THEN
-            BEGIN
-              EXECUTE format('CREATE ROLE %I NOLOGIN', {role});
-            EXCEPTION
-              WHEN duplicate_object OR unique_violation THEN
-                NULL;
-              WHEN insufficient_privilege THEN
-                RAISE EXCEPTION 'there is no role %, and % may not make one', {role}, current_user
-                  USING HINT = format('Have an administrator run: CREATE ROLE %I NOLOGIN;', {role});
-            END;
-          END IF;
-        END $$
-    """
-
-
 def refuse_shut_out(tables: tuple[str, ...], roles: Roles) -> str:
     """Return the statement that stops where a role may use a table and no policy would show it anything."""
     listed = ", ".join(map(literal, tables))
-    known = ", ".join(map(literal, (roles.application, roles.administrator, roles.migration)))
+    known = ", ".join(map(literal, roles.known))
     return f"""
         DO $$ DECLARE shut text; BEGIN
           SELECT string_agg(DISTINCT format('%s (%s)', COALESCE(r.rolname, 'PUBLIC'), c.relname), ', ') INTO shut

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from truing.errors import ImpersonationRefusedError
 from truing.rbac.access import asking
 from truing.rbac.access.answers import Membership, Path, SidebarItem, Why
-from truing.rbac.access.local import ACTOR, IMPERSONATOR, acting, alone, said, settings, tenant, tenant_value
+from truing.rbac.access.local import ACTOR, IMPERSONATOR, acting, alone, claims, said, settings, tenant, tenant_value
 from truing.rbac.access.signing import sign
 from truing.rbac.program import PROGRAM, SETTING
 
@@ -33,6 +33,7 @@ __all__ = [
     "can",
     "can_many",
     "can_once",
+    "claims",
     "current_tenant",
     "grant",
     "impersonate",

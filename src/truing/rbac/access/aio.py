@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
@@ -13,7 +13,16 @@ from sqlalchemy.exc import DBAPIError
 from truing.errors import ImpersonationRefusedError
 from truing.rbac.access import IMPERSONATE, asking, refused
 from truing.rbac.access.answers import Membership, SidebarItem, Why
-from truing.rbac.access.local import ACTOR, IMPERSONATOR, alone, async_settings, said, tenant_value
+from truing.rbac.access.local import (
+    ACTOR,
+    CLAIMS,
+    IMPERSONATOR,
+    alone,
+    async_settings,
+    claims_value,
+    said,
+    tenant_value,
+)
 from truing.rbac.program import PROGRAM, SETTING
 
 if TYPE_CHECKING:
@@ -144,6 +153,11 @@ def tenant(
 ) -> AbstractAsyncContextManager[None]:
     """See :func:`truing.rbac.access.tenant`."""
     return async_settings(on, {setting: tenant_value(tenant_id, secret)})
+
+
+def claims(on: AsyncConnection | AsyncSession, given: Mapping[str, Any]) -> AbstractAsyncContextManager[None]:
+    """See :func:`truing.rbac.access.claims`."""
+    return async_settings(on, {CLAIMS: claims_value(given)})
 
 
 def acting(on: AsyncConnection | AsyncSession, actor: UUID | str) -> AbstractAsyncContextManager[None]:

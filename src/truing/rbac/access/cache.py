@@ -28,8 +28,10 @@ from sqlalchemy import Connection, Engine
 from truing.names import ident, literal
 from truing.rbac.access import ask, asking
 from truing.rbac.access.answers import Standing
+from truing.rbac.access.local import claims
 from truing.rbac.access.local import tenant as in_tenant
 from truing.rbac.program import PROGRAM, SETTING
+from truing.rbac.program.binding import Claim
 
 # Unlike time.monotonic(), it goes on while the machine is suspended.
 _now: Final = partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
@@ -71,6 +73,7 @@ class Cache:
         program: the schema of the functions.
         setting: that holds a transaction's tenant.
         secret: to sign the tenant with, where the program is bound by ``signed``.
+        claim: that names the tenant, where it is bound by ``supabase``: ``app_metadata.tenant_id``.
         size: how many profiles are kept; when there are more, it starts anew.
     """
 
@@ -83,6 +86,7 @@ class Cache:
         program: str = PROGRAM,
         setting: str = SETTING,
         secret: bytes | None = None,
+        claim: str | None = None,
         size: int = 200_000,
     ) -> None:
         self.staleness = staleness
@@ -92,6 +96,7 @@ class Cache:
         self._program = program
         self._setting = setting
         self._secret = secret
+        self._claim = None if claim is None else Claim.parse(claim)
         self._size = size
         self._tenants: dict[int, _Tenant] = {}
         self._lock = threading.Lock()
@@ -133,7 +138,7 @@ class Cache:
         for _ in range(_TRIES):
             started = _now()
             before = self._marks(tenant)
-            with self._engine.connect() as connection, self._in(connection, tenant):
+            with self._engine.connect() as connection, self._in(connection, tenant, profile):
                 standing = ask(connection, asking.standing(tenant, profile, program=self._program))
                 kept = self._tenants.get(tenant.int)
                 if standing is None:
@@ -149,10 +154,12 @@ class Cache:
                 connection.commit()
             self._keep(tenant, profile, kept, standing, started, before)
             return standing.mask & kept.flags.get(permission, 0) != 0
-        with self._engine.connect() as connection, self._in(connection, tenant):
+        with self._engine.connect() as connection, self._in(connection, tenant, profile):
             return ask(connection, asking.can(tenant, profile, permission, program=self._program))
 
-    def _in(self, connection: Connection, tenant: UUID) -> AbstractContextManager[None]:
+    def _in(self, connection: Connection, tenant: UUID, profile: UUID) -> AbstractContextManager[None]:
+        if self._claim is not None:
+            return claims(connection, self._claim.of(tenant, profile))
         return in_tenant(connection, tenant, setting=self._setting, secret=self._secret)
 
     def _keep(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
+import msgspec
 from sqlalchemy import Connection, TextClause, event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 ACTOR: Final = "app.actor"
 IMPERSONATOR: Final = "app.impersonator"
+CLAIMS: Final = "request.jwt.claims"
+"""The setting in which PostgREST says whose token it has verified."""
 
 Values: TypeAlias = Mapping[str, str | Callable[[], str]]
 """Name of a setting -> its value, or what makes it when a transaction begins."""
@@ -191,6 +194,28 @@ def tenant_value(tenant_id: UUID, secret: bytes | None) -> str | Callable[[], st
 def said(value: str | Callable[[], str]) -> str:
     """Return a value for a transaction that begins now."""
     return value() if callable(value) else value
+
+
+def claims(on: Connection | Session, given: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Work for the user of a token within a block, where the program is bound by ``supabase``.
+
+    It is what PostgREST does for each request, for a service that has a connection of its own.
+
+    Args:
+        on: a connection or session; its role is a member of ``authenticated``.
+        given: the token's claims, after its signature was verified: they are believed.
+    """
+    return settings(on, {CLAIMS: claims_value(given)})
+
+
+def claims_value(given: Mapping[str, Any]) -> str:
+    """Write claims as the setting holds them."""
+    try:
+        return msgspec.json.encode(dict(given)).decode()
+    except TypeError as error:
+        raise UsageError(
+            f"Claims are what a token holds: {error}.", hint="Give the claims that were decoded."
+        ) from error
 
 
 def acting(on: Connection | Session, actor: UUID | str) -> AbstractContextManager[None]:

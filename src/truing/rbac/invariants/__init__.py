@@ -15,7 +15,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from truing.names import ident, literal
-from truing.rbac.program import PROGRAM, SCHEMA, functions
+from truing.rbac.program import PROGRAM, SCHEMA, binding, functions, supabase
+from truing.rbac.program.binding import CLAIM, Binding, Claim
 from truing.rbac.program.triggers import TRIGGERS
 
 SHOWN: Final = 5
@@ -51,12 +52,14 @@ def _source() -> tuple[Invariant, ...]:
     )
 
 
-def invariants(*, schema: str = SCHEMA, program: str = PROGRAM) -> tuple[Invariant, ...]:
-    """List the invariants, with their queries for these schemas."""
+def invariants(
+    *, schema: str = SCHEMA, program: str = PROGRAM, bind: Binding = "setting", claim: Claim = CLAIM
+) -> tuple[Invariant, ...]:
+    """List the invariants, with their queries for these schemas and this binding."""
     names = {"schema": ident(schema), "program": ident(program)}
     lists = {
         "triggers": ", ".join(f"({literal(each.table)}, {literal(each.name)})" for each in TRIGGERS),
-        "functions": ", ".join(f"({literal(each)})" for each in functions()),
+        "functions": ", ".join(f"({literal(each)})" for each in functions(bind)),
     }
 
     def fill(match: re.Match[str]) -> str:
@@ -64,22 +67,61 @@ def invariants(*, schema: str = SCHEMA, program: str = PROGRAM) -> tuple[Invaria
         # regnamespace reads an identifier, so that is what the literal holds.
         return names[identifier] if identifier else literal(names[text]) if text else lists[many]
 
-    return tuple(msgspec.structs.replace(each, query=_PLACE.sub(fill, each.query)) for each in _source())
+    every = tuple(msgspec.structs.replace(each, query=_PLACE.sub(fill, each.query)) for each in _source())
+    return (*every, *(_supabase(schema, program, claim) if bind == "supabase" else ()))
+
+
+def _supabase(schema: str, program: str, claim: Claim) -> tuple[Invariant, ...]:
+    """What must hold beside, in a database of Supabase."""
+    around = binding.ways_around(schema, application=supabase.AUTHENTICATED)
+    return (
+        Invariant(
+            "privileges-are-least",
+            "Strangers (anon) may nothing, users (authenticated) only read, and the service role only writes rows.",
+            "SELECT NULL::text AS tenant,"
+            " COALESCE(u.grantee, 'PUBLIC') || ': ' || u.privilege || ' on ' || u.name AS subject"
+            f" FROM ({supabase.unwanted(schema, program)}) u",
+        ),
+        Invariant(
+            "users-cannot-rise",
+            "No role of strangers or users is one that row security does not hold for, or can become one.",
+            supabase.above(),
+        ),
+        Invariant(
+            "policies-ask-for-the-tenant",
+            "No policy shows users rows without asking current_tenant().",
+            f"SELECT NULL::text AS tenant, w.policy || ' on ' || w.rel AS subject FROM ({around}) w",
+        ),
+        Invariant(
+            "users-are-followed",
+            "The triggers of auth.users are there and switched on.",
+            supabase.not_followed(program),
+        ),
+        Invariant(
+            "users-have-profiles",
+            "Whoever was given a tenant (app_metadata) has a profile in it.",
+            supabase.without_profile(schema, claim),
+        ),
+    )
 
 
 def verify(connection: Connection, *, schema: str = SCHEMA, program: str = PROGRAM) -> tuple[Result, ...]:
     """Ask every invariant, within the connection's transaction."""
+    bind, claim = binding.said(connection.exec_driver_sql(binding.question(program).replace("%", "%%")).scalar_one())
+    every = invariants(schema=schema, program=program, bind=bind, claim=claim)
+    if connection.exec_driver_sql(f"SELECT to_regclass({literal(supabase.USERS)})").scalar_one() is None:
+        every = tuple(each for each in every if each.name != "users-have-profiles")
     found = []
-    for each in invariants(schema=schema, program=program):
+    for each in every:
         query = f"SELECT count(*) OVER (), x.tenant, x.subject FROM ({each.query}) x ORDER BY 2, 3 LIMIT {SHOWN}"
         rows = connection.exec_driver_sql(query.replace("%", "%%")).all()
         found.append(Result(each, rows[0][0] if rows else 0, tuple((row[1], row[2]) for row in rows)))
     return tuple(found)
 
 
-def as_sql(*, schema: str = SCHEMA, program: str = PROGRAM) -> str:
+def as_sql(*, schema: str = SCHEMA, program: str = PROGRAM, bind: Binding = "setting") -> str:
     """Write the invariants as SQL for psql: one line of TAP each, ``ok`` or ``not ok`` with the number of rows."""
-    every = invariants(schema=schema, program=program)
+    every = invariants(schema=schema, program=program, bind=bind)
     parts = [f"SELECT '1..{len(every)}';"]
     for number, each in enumerate(every, 1):
         said = literal(f" {number} - {each.name}")

@@ -8,7 +8,7 @@ again and again. The functions are in ``program/sql``, each after a comment ``--
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -16,8 +16,9 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from truing.names import QualifiedName, ident, literal
-from truing.rbac.program import binding
-from truing.rbac.program.binding import Binding
+from truing.rbac.program import binding, supabase
+from truing.rbac.program.binding import CLAIM, Binding, Claim
+from truing.rbac.program.questions import QUESTIONS
 from truing.rbac.program.triggers import TRIGGERS
 
 SCHEMA: Final = "public"
@@ -31,25 +32,6 @@ SETTING: Final = "app.tenant_id"
 
 FILES: Final = ("tenant", "versions", "compile", "audit", "guard", "granting", "asking")
 """The files of ``program/sql``, in the order to run them: a body may name what comes later, a signature may not."""
-
-QUESTIONS: Final = (
-    "current_tenant",
-    "current_actor",
-    "mask_of",
-    "can",
-    "can_many",
-    "permissions_of",
-    "who_can",
-    "tenants_of",
-    "sidebar",
-    "why",
-    "state_of",
-    "standing",
-    "catalogue",
-    "versions_of",
-    "may_grant",
-)
-"""What an application may call; the rest is for the triggers, and for who administers."""
 
 KEEP_COUNTING: Final = "keep_counting"
 """The one statement of the files that makes no function."""
@@ -86,6 +68,8 @@ def statements(
     administrator: str | None = None,
     owner: str | None = None,
     bind: Binding | None = None,
+    claim: Claim = CLAIM,
+    transition: bool = False,
 ) -> tuple[str, ...]:
     """Write the program as statements, one each, that may be run in one transaction and any number of times.
 
@@ -97,51 +81,83 @@ def statements(
         administrator: a role that may call everything.
         owner: the role that the functions are to belong to, and with whose rights the triggers write. Row security
             that is forced holds for a table's owner as well, so it must be a role that sees every tenant.
-        bind: what ties a transaction to its tenant: its ``setting``, the login's ``role``, or a setting that is
-            ``signed``. Without it the setting does, and the statements fail where it is bound more tightly already.
+        bind: what ties a transaction to its tenant: its ``setting``, the login's ``role``, a setting that is
+            ``signed``, or the claims that ``supabase`` verifies. Without it the setting does, and the statements fail
+            where it is bound more tightly already.
+        claim: that names the tenant, under ``supabase``; the application and the administrator are then its
+            ``authenticated`` and ``service_role`` unless others are named.
+        transition: leave alone, for now, what would go around the binding: policies and privileges of before.
 
     Returns:
         The statements, in order.
     """
+    if bind == "supabase":
+        application, administrator = application or supabase.AUTHENTICATED, administrator or supabase.SERVICE
     known = {"schema": ident(schema), "program": ident(program)}
     texts = {
         "setting": literal(setting),
         "channel": literal(program),
         "permissions": literal(QualifiedName(schema, "permissions").sql),
+        "claim": literal(claim.in_claims),
+        "metadata": literal(claim.in_metadata),
     }
 
     def fill(match: re.Match[str]) -> str:
         return known[match[1]] if match[1] else texts[match[2]]
 
-    made = [f"CREATE SCHEMA IF NOT EXISTS {known['program']}"]
-    if bind is None:
-        made.append(binding.keep(program))
-    else:
-        gone = {each for other in binding.BINDINGS for each in functions(other)} - set(functions(bind))
-        made += [f"DROP FUNCTION IF EXISTS {known['program']}.{ident(each)}" for each in sorted(gone)]
+    made = [f"CREATE SCHEMA IF NOT EXISTS {known['program']}", *_unbind(bind, schema, program)]
+    if bind == "supabase":
+        made += supabase.make_roles()
+    if bind is not None and bind != "setting" and not transition:
+        made.append(binding.refuse_ways_around(schema, application=application, administrator=administrator))
     if bind is not None and bind in binding.TABLES:
         table = binding.TABLES[bind]
         made += [
-            binding.refuse_ways_around(schema, application=application),
             _PLACE.sub(fill, _pieces(bind)[table]),
             *binding.close(QualifiedName(program, table).sql, application=application, owner=owner),
         ]
     for name, statement in functions(bind or "setting").items():
         where = f"{known['program']}.{ident(name)}"
         made += [_PLACE.sub(fill, statement), f"REVOKE EXECUTE ON FUNCTION {where} FROM PUBLIC"]
-        if owner is not None:
-            made.append(f"ALTER FUNCTION {where} OWNER TO {ident(owner)}")
-        if application is not None and name in QUESTIONS:
-            made.append(f"GRANT EXECUTE ON FUNCTION {where} TO {ident(application)}")
-        if administrator is not None:
-            made.append(f"GRANT EXECUTE ON FUNCTION {where} TO {ident(administrator)}")
+        made += _rights(name, where, application, administrator, owner)
     made += [
         f"GRANT USAGE ON SCHEMA {known['program']} TO {ident(role)}"
         for role in (application, administrator, owner)
         if role is not None
     ]
-    made += [binding.remember(program, bind or "setting"), _PLACE.sub(fill, _pieces("setting")[KEEP_COUNTING])]
+    if bind == "supabase":
+        made += supabase.follow_users(schema, program)
+    if application is not None and administrator is not None and bind == "supabase" and not transition:
+        made.append(supabase.refuse_unseen(schema, application))
+        made.append(supabase.take_privileges(schema, program, application, administrator))
+    made += [binding.remember(program, bind or "setting", claim), _PLACE.sub(fill, _pieces("setting")[KEEP_COUNTING])]
     return (*made, *(trigger.create(schema=schema, program=program) for trigger in TRIGGERS))
+
+
+def _rights(
+    name: str, where: str, application: str | None, administrator: str | None, owner: str | None
+) -> Iterator[str]:
+    """Say whose a function is, and who may call it."""
+    if name == supabase.FOLLOW:
+        # Another role's, and nobody's to call: see follow_users().
+        return
+    if owner is not None:
+        yield f"ALTER FUNCTION {where} OWNER TO {ident(owner)}"
+    if application is not None and name in QUESTIONS:
+        yield f"GRANT EXECUTE ON FUNCTION {where} TO {ident(application)}"
+    if administrator is not None:
+        yield f"GRANT EXECUTE ON FUNCTION {where} TO {ident(administrator)}"
+
+
+def _unbind(bind: Binding | None, schema: str, program: str) -> tuple[str, ...]:
+    """Take away what another binding has left; without one, fail where it is a tighter one."""
+    if bind is None:
+        return (binding.keep(program),)
+    gone = {each for other in binding.BINDINGS for each in functions(other)} - set(functions(bind))
+    return (
+        *(() if bind == "supabase" else supabase.unfollow_users(schema, program)),
+        *(f"DROP FUNCTION IF EXISTS {ident(program)}.{ident(each)}" for each in sorted(gone)),
+    )
 
 
 def drop_statements(*, schema: str = SCHEMA, program: str = PROGRAM) -> tuple[str, ...]:
@@ -153,7 +169,7 @@ def drop_statements(*, schema: str = SCHEMA, program: str = PROGRAM) -> tuple[st
     triggers = [trigger.drop(schema=schema) for trigger in TRIGGERS]
     every = dict.fromkeys(name for bind in reversed(binding.BINDINGS) for name in reversed(list(functions(bind))))
     dropped = [f"DROP FUNCTION IF EXISTS {ident(program)}.{ident(name)}" for name in every if name != "current_tenant"]
-    return (*triggers, *dropped)
+    return (*triggers, *supabase.unfollow_users(schema, program), *dropped)
 
 
 def install(
@@ -166,17 +182,17 @@ def install(
     administrator: str | None = None,
     owner: str | None = None,
     bind: Binding | None = None,
+    claim: Claim | None = None,
 ) -> int:
     """Bring the program into a database, or up to date there, and compile every role.
 
     Runs in the connection's transaction, which the caller commits; see :func:`statements` for the arguments. Without
-    ``bind``, the tenant stays bound as it is.
+    ``bind``, the tenant stays bound as it is; without ``claim``, by the same one.
 
     Returns:
         How many roles had masks that were not what their grants say.
     """
-    if bind is None:
-        bind = binding.said(connection.exec_driver_sql(binding.question(program).replace("%", "%%")).scalar_one())
+    bound, by = binding.said(connection.exec_driver_sql(binding.question(program).replace("%", "%%")).scalar_one())
     for statement in statements(
         schema=schema,
         program=program,
@@ -184,7 +200,8 @@ def install(
         application=application,
         administrator=administrator,
         owner=owner,
-        bind=bind,
+        bind=bind or bound,
+        claim=claim or by,
     ):
         connection.exec_driver_sql(statement.replace("%", "%%"))
     changed: int = connection.execute(text(f"SELECT {ident(program)}.rebuild_masks()")).scalar_one()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from alembic import op
 
 from truing.rbac import place
+from truing.rbac.roles import named
 
 revision = "rbac_legacy_baseline"
 down_revision = None
@@ -250,7 +251,8 @@ def upgrade() -> None:
     for group in (_TABLES, _COMMENTS, _INDEXES, _FUNCTIONS, _TRIGGERS, _VIEWS, _POLICIES):
         for statement in group:
             op.execute(statement)
-    op.execute(_APP_USER)
+    if not named().supabase:
+        op.execute(_APP_USER)
 
 
 def downgrade() -> None:

@@ -15,6 +15,7 @@ from alembic import op
 
 from truing.names import QualifiedName, ident
 from truing.rbac import place, program
+from truing.rbac.program import supabase
 from truing.rbac.roles import Roles, make, named
 
 revision = "rbac_row_security"
@@ -74,8 +75,16 @@ def upgrade() -> None:
     """Make roles, functions and policies, and say who may read and write."""
     roles = named()
     schema = place.schema()
+    if roles.supabase:
+        op.execute_online("tenants", supabase.remember_privileges(schema, program.PROGRAM), lock="ACCESS SHARE")
     op.execute_online("tenants", make(roles), lock="ACCESS SHARE")
-    statements = program.statements(schema=schema, application=roles.application, administrator=roles.administrator)
+    statements = program.statements(
+        schema=schema,
+        application=roles.application,
+        administrator=roles.administrator,
+        bind="supabase" if roles.supabase else None,
+        transition=True,
+    )
     functions = statements[: -len(program.TRIGGERS)]
     op.execute_online("tenants", functions, lock="ACCESS SHARE")
     for table in dict.fromkeys(trigger.table for trigger in program.TRIGGERS):
@@ -127,3 +136,6 @@ def downgrade() -> None:
     op.execute_online(
         "roles", [f"REVOKE USAGE ON SCHEMA {ident(schema)} FROM {ident(roles.administrator)}"], lock="ACCESS SHARE"
     )
+    if roles.supabase:
+        back = supabase.restore_privileges(schema, program.PROGRAM, exactly=True)
+        op.execute_online("tenants", [back], lock="ACCESS SHARE")

@@ -11,7 +11,9 @@ from __future__ import annotations
 from alembic import op
 
 from truing.names import ident
-from truing.rbac.roles import give_writes_back, named, refuse_shut_out, take_writes
+from truing.rbac import place, program
+from truing.rbac.program import supabase
+from truing.rbac.roles import Roles, give_writes_back, named, refuse_shut_out, take_writes
 
 revision = "rbac_row_security_forced"
 down_revision = "rbac_row_security"
@@ -42,6 +44,8 @@ LEGACY = {
         "tenant_id::text = current_setting('app.tenant_id', true)",
     ),
 }
+# The legacy database's, which ask a token's claims and nothing else.
+JWT = {"profiles": "profiles_jwt_read", "sidebar_features": "sidebar_features_jwt_read"}
 VIEWS = ("active_profiles", "tenant_profile_counts")
 # Writes with its owner's rights, so whoever may execute it can have it called by a table of their own and forge moves.
 # The trigger that is there goes on: it asks for the privilege only when it is made.
@@ -51,6 +55,8 @@ WRITES_AS_OWNER = "log_tenant_move"
 def upgrade() -> None:
     """End the transition."""
     roles = named()
+    if roles.supabase:
+        op.execute_online("tenants", [_take(roles)], lock="ACCESS SHARE")
     op.execute_online("tenants", [refuse_shut_out(TABLES, roles)], lock="ACCESS SHARE")
     application = ident(roles.application)
     for view in VIEWS:
@@ -68,10 +74,20 @@ def upgrade() -> None:
     for table in LEGACY:
         op.execute_online(table, [f"DROP POLICY IF EXISTS {table}_tenant_isolation ON {table}"])
     op.execute_online("profiles", [_function(f"REVOKE EXECUTE ON FUNCTION {WRITES_AS_OWNER}() FROM PUBLIC")])
+    if roles.supabase:
+        # They would show whatever tenant a token names, to whoever has one.
+        for table, name in JWT.items():
+            op.execute_online(table, [_policy(table, name, ident(roles.administrator))])
+        # Views too are readable now, and Supabase gives everything of them.
+        op.execute_online("tenants", [_take(roles)], lock="ACCESS SHARE")
 
 
 def downgrade() -> None:
     """Begin the transition again."""
+    roles = named()
+    if roles.supabase:
+        for table, name in JWT.items():
+            op.execute_online(table, [_policy(table, name, "PUBLIC")])
     op.execute_online("profiles", [_function(f"GRANT EXECUTE ON FUNCTION {WRITES_AS_OWNER}() TO PUBLIC")])
     for table, (using, check) in LEGACY.items():
         name = f"{table}_tenant_isolation"
@@ -92,6 +108,22 @@ def downgrade() -> None:
         if view == "active_profiles":
             undo.append(_if_there(view, f"REVOKE SELECT ON {view} FROM {ident(named().application)}"))
         op.execute_online("profiles", undo, lock="ACCESS SHARE")
+    if roles.supabase:
+        back = supabase.restore_privileges(place.schema(), program.PROGRAM, exactly=False)
+        op.execute_online("tenants", [back], lock="ACCESS SHARE")
+
+
+def _take(roles: Roles) -> str:
+    return supabase.take_privileges(place.schema(), program.PROGRAM, roles.application, roles.administrator)
+
+
+def _policy(table: str, name: str, whom: str) -> str:
+    there = f"SELECT FROM pg_policies WHERE schemaname = current_schema() AND tablename = '{table}'"
+    return f"""
+        DO $$ BEGIN
+          IF EXISTS ({there} AND policyname = '{name}') THEN ALTER POLICY {name} ON {table} TO {whom}; END IF;
+        END $$
+    """
 
 
 def _if_there(view: str, statement: str) -> str:
