@@ -20,7 +20,9 @@ def prepare(engine: Engine, *, schema: str = "public", name: str = "rbac", profi
         connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {ident(schema)}".replace("%", "%%"))
         connection.exec_driver_sql(f"SET search_path TO {ident(schema)}".replace("%", "%%"))
         connection.commit()
-        script.upgrade(connection, schema=schema, profile=profile)
+        # Elsewhere without a profile, both the revisions' own functions and these are there.
+        told = {"profile": profile, "program": name} if profile else {}
+        script.upgrade(connection, schema=schema, **told)
         program.install(connection, schema=schema, program=name)
         connection.commit()
 

@@ -10,10 +10,13 @@ import jwt
 import pytest
 from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from tests.pages import ROOT
+from tests.rbac_isolation import SECRET as KEY
 from truing.errors import UsageError
-from truing.rbac.fastapi import Rbac, jwt_verifier, require
+from truing.rbac.fastapi import InTenant, Rbac, jwt_verifier, require
 
 SECRET = "a secret of more than thirty-two bytes, for tests"
 
@@ -170,3 +173,23 @@ def test_several_permissions_are_all_needed(world, acme):
         assert (denied.status_code, denied.json()["detail"]) == (403, "This needs the permission manage_users.")
         assert client.get("/", headers=as_(acme, bob)).status_code == 200
     rbac.close()
+
+
+def test_a_tenant_is_signed_where_the_database_believes_nothing_else(isolated):
+    it = isolated("signed")
+    engine = create_engine(it.database.url_as(it.logins["own"]), poolclass=NullPool)
+    for secret, code in ((KEY, 200), (None, 500), (b"x" * 32, 500)):
+        app = FastAPI()
+        rbac = Rbac(app, engine, jwt_verifier(SECRET, algorithms=["HS256"], audience="rbac-api"), secret=secret)
+
+        @app.get("/", dependencies=[Depends(require("doc.read"))])
+        def mine(connection: InTenant) -> list[str]:
+            return [str(each) for each in connection.execute(text("SELECT id FROM profiles")).scalars()]
+
+        with TestClient(app, raise_server_exceptions=False) as client:
+            answer = client.get("/", headers=as_(it.tenants["own"], it.profiles["own"]))
+            assert answer.status_code == code
+            assert code != 200 or answer.json() == [str(it.profiles["own"])]
+            other = client.get("/", headers=as_(it.tenants["other"], it.profiles["own"]))
+            assert other.status_code == (403 if code == 200 else 500)
+        rbac.close()

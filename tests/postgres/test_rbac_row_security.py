@@ -201,3 +201,24 @@ def test_the_roles_have_the_names_that_are_given(legacy, go, database):
     one = tenants(database)["Tenant 1"]
     assert len(as_role(database, '"app ""é"', one, "SELECT * FROM tenants")) == 1
     go("rbac@base", down=True, **names)
+
+
+def test_schema_functions_and_setting_have_the_names_that_are_given(engine, database):
+    told = {"schema": 'we"ird naïve', "program": 'pro "gram', "setting": "tenancy.who"}
+    with engine.connect() as connection:
+        connection.execute(text('CREATE SCHEMA "we""ird naïve"'))
+        connection.commit()
+        script.upgrade(connection, **told)
+    tables = '"we""ird naïve".'
+    database.execute(f"INSERT INTO {tables}tenants (name) VALUES ('a'), ('b')")
+    one, _ = (row[0] for row in database.execute(f"SELECT id::text FROM {tables}tenants WHERE name IN ('a', 'b')"))
+    query = f"SELECT id::text FROM {tables}tenants"
+    assert as_role(database, "app_user", one, query, "tenancy.who") == [(one,)]
+    assert as_role(database, "app_user", one, query) == []
+    assert as_role(database, "app_user", one, """SELECT "pro ""gram".current_tenant()::text""", "tenancy.who") == [
+        (one,)
+    ]
+    assert database.execute("SELECT to_regnamespace('rbac')") == [(None,)]
+    with engine.connect() as connection:
+        script.downgrade(connection, BEFORE, **told)
+    assert database.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'pro \"gram'") == [(0,)]

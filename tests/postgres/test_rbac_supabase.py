@@ -493,19 +493,17 @@ def test_a_role_is_made_as_supabase_makes_it_and_one_past_row_security_is_refuse
 
 def test_it_works_elsewhere_with_another_claim(make_database, prepared, cluster):
     schema, name = 'we"ird naïve', "pro gram"
-    database = make_database(template=prepared.on(cluster, schema, "rbac", "supabase"))
+    database = make_database(template=prepared.on(cluster, schema, name, "supabase"))
     engine = create_engine(database.url, poolclass=NullPool)
     claim = Claim.parse('org"anis\\ation.the tenant')
     with engine.begin() as connection:
-        program.install(connection, schema=schema, claim=claim)
-        # The revisions write their policies over the program in the schema rbac, so that one stays as well.
-        program.install(connection, schema=schema, program=name, bind="supabase", claim=claim)
+        program.install(connection, schema=schema, program=name, claim=claim)
         program.install(connection, schema=schema, program=name)
         tenant = connection.execute(
             text(f"INSERT INTO {ident(schema)}.tenants (name) VALUES ('t') RETURNING id")
         ).scalar()
     names = database.execute("SELECT tgname FROM pg_trigger WHERE tgrelid = 'auth.users'::regclass ORDER BY 1")
-    assert [name for (name,) in names] == [f"{each}_follow_{event}" for each in (name, "rbac") for event in "diu"]
+    assert [name for (name,) in names] == [f"{name}_follow_{event}" for event in "diu"]
     user = sign_up(database, "a@b", {'org"anis\\ation': {"the tenant": str(tenant)}})
     mine = f"SELECT id, {ident(name)}.current_tenant() FROM {ident(schema)}.profiles"
     with request(database, json.dumps(claim.of(tenant, user))) as connection:

@@ -40,8 +40,10 @@ def command() -> None:
 @click.option(
     "--profile", default="", type=click.Choice(["", "supabase"]), metavar="supabase", help="Its roles, and its tokens."
 )
+@click.option("--setting", default="app.tenant_id", show_default=True, metavar="NAME", help="That holds the tenant.")
+@functions
 @common
-def init_command(invocation: Invocation, schema: str, profile: str) -> int:
+def init_command(invocation: Invocation, schema: str, **told: str) -> int:
     """Make a new RBAC database, straight at the newest revision.
 
     The database itself is made too when there is none of this name.
@@ -57,7 +59,7 @@ def init_command(invocation: Invocation, schema: str, profile: str) -> int:
     from truing.revisions.urls import redact, sqlalchemy_url
 
     url = invocation.require_database_url()
-    init(sqlalchemy_url(url), schema=schema, profile=profile)
+    init(sqlalchemy_url(url), schema=schema, **told)
     return invocation.answer(document("rbac init", summary=f"{redact(url)} is ready, at rbac@head."))
 
 

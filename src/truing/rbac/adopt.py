@@ -80,13 +80,13 @@ def adopt(live: Connection, scratch: Connection, *, schema: str = "public", stam
     return Adoption((*findings, _other_project(present)), stamped=True)
 
 
-def init(url: str, *, schema: str = "", profile: str = "") -> None:
+def init(url: str, *, schema: str = "", **told: str) -> None:
     """Make a new RBAC database, straight at head; the database itself too, where there is none of this name.
 
     Args:
         url: of the database.
         schema: where the tables go; made when missing. Empty for the search path's first.
-        profile: ``supabase`` for its roles and its binding; empty for none.
+        told: what the revisions are told beside: ``profile``, ``program``, ``setting``.
 
     Raises:
         ConnectionFailedError: the server cannot be reached.
@@ -109,7 +109,7 @@ def init(url: str, *, schema: str = "", profile: str = "") -> None:
                     hint="`truing rbac adopt` brings an existing database under these revisions.",
                 )
             connection.rollback()
-            script.upgrade(connection, schema=schema, profile=profile)
+            script.upgrade(connection, schema=schema, **told)
     finally:
         engine.dispose()
 

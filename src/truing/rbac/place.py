@@ -1,14 +1,18 @@
-"""Where do a revision's tables live? For expressions that truing runs with an empty search path."""
+"""Where do a revision's tables, functions and tenant live? For expressions that truing runs with an empty search path.
+
+In: the connection, and Alembic's ``-x program=`` and ``-x setting=`` or the configuration's attributes of these names.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from alembic import op
 from sqlalchemy import Connection
 
 from truing.errors import UnsupportedChangeError
 from truing.names import QualifiedName
+from truing.rbac.program import PROGRAM, SETTING, binding
 
 TENANT_KEYS: Final = (15, "rbac_tenant_keys (ON DELETE SET NULL of one column of a key)")
 """What that revision needs, and why."""
@@ -25,6 +29,35 @@ def schema() -> str:
     if _only_read():
         return str(context.opts.get("truing_default_schema", "public"))
     return str(op.get_bind().exec_driver_sql("SELECT current_schema()").scalar() or "public")
+
+
+def given() -> dict[str, Any]:
+    """Return what the running revision was told: the configuration's attributes, and ``-x``, which counts more."""
+    config = op.get_context().config
+    told: dict[str, Any] = dict(config.attributes) if config is not None else {}
+    for argument in getattr(getattr(config, "cmd_opts", None), "x", None) or ():
+        key, _, value = argument.partition("=")
+        told[key] = value
+    return told
+
+
+def program() -> str:
+    """Return the schema of the functions."""
+    return str(given().get("program") or PROGRAM)
+
+
+def setting() -> str:
+    """Return the setting that holds a transaction's tenant."""
+    return str(given().get("setting") or SETTING)
+
+
+def bound() -> str | None:
+    """Return what the database says of how a tenant is bound; None while revisions are only read."""
+    if _only_read():
+        return None
+    question = binding.question(program()).replace("%", "%%")
+    said: str | None = op.get_bind().exec_driver_sql(question).scalar()
+    return said
 
 
 def require(major: int, why: str) -> None:

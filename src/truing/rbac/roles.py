@@ -7,14 +7,12 @@ adopt them, that say who would be shut out, and that give and take what each may
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
-from alembic import op
 
 from truing.errors import UsageError
 from truing.names import ident, literal
-from truing.rbac.program import supabase
+from truing.rbac import place
+from truing.rbac.program import binding, supabase
 
 
 class Roles(msgspec.Struct, frozen=True):
@@ -42,12 +40,11 @@ class Roles(msgspec.Struct, frozen=True):
 
 def named() -> Roles:
     """Return the roles of the running revision."""
-    config = op.get_context().config
-    given: dict[str, Any] = dict(config.attributes) if config is not None else {}
-    for argument in getattr(getattr(config, "cmd_opts", None), "x", None) or ():
-        key, _, value = argument.partition("=")
-        given[key] = value
+    given = place.given()
     profile = str(given.get("profile") or "")
+    if not profile and binding.said(place.bound())[0] == "supabase":
+        # Once it is so, it need not be said again, on the way back least of all.
+        profile = "supabase"
     if profile not in {"", "supabase"}:
         raise UsageError(
             f"There is no profile {profile!r} of an RBAC database.", hint="Write profile=supabase, or none."

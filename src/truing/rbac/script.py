@@ -30,16 +30,14 @@ VERSIONS: Final = MIGRATIONS / "versions"
 """The folder for somebody's ``version_locations``."""
 
 
-def configuration(
-    connection: Connection | None = None, *, url: str = "", schema: str = "", profile: str = ""
-) -> Config:
+def configuration(connection: Connection | None = None, *, url: str = "", schema: str = "", **told: str) -> Config:
     """Make Alembic's configuration for the branch.
 
     Args:
         connection: used as it is, and left open; must be outside a transaction.
         url: the database, where there is no connection.
         schema: where the tables live; empty for the search path's first.
-        profile: ``supabase`` for its roles and its binding; empty for none.
+        told: what the revisions are told beside: ``profile``, ``program``, ``setting``, and the roles.
     """
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
@@ -50,18 +48,18 @@ def configuration(
     if connection is not None:
         config.attributes["connection"] = connection
     config.attributes["schema"] = schema
-    config.attributes["profile"] = profile
+    config.attributes.update(told)
     return config
 
 
-def upgrade(connection: Connection, revision: str = HEAD, *, schema: str = "", profile: str = "") -> None:
+def upgrade(connection: Connection, revision: str = HEAD, *, schema: str = "", **told: str) -> None:
     """Bring a database up to a revision of the branch."""
-    command.upgrade(configuration(connection, schema=schema, profile=profile), revision)
+    command.upgrade(configuration(connection, schema=schema, **told), revision)
 
 
-def downgrade(connection: Connection, revision: str, *, schema: str = "", profile: str = "") -> None:
+def downgrade(connection: Connection, revision: str, *, schema: str = "", **told: str) -> None:
     """Bring a database down to a revision of the branch."""
-    command.downgrade(configuration(connection, schema=schema, profile=profile), revision)
+    command.downgrade(configuration(connection, schema=schema, **told), revision)
 
 
 def revisions() -> frozenset[str]:

@@ -105,9 +105,7 @@ def statements(
     def fill(match: re.Match[str]) -> str:
         return known[match[1]] if match[1] else texts[match[2]]
 
-    made = [f"CREATE SCHEMA IF NOT EXISTS {known['program']}", *_unbind(bind, schema, program)]
-    if bind == "supabase":
-        made += supabase.make_roles()
+    made = [f"CREATE SCHEMA IF NOT EXISTS {known['program']}", *_rebind(bind, schema, program)]
     if bind is not None and bind != "setting" and not transition:
         made.append(binding.refuse_ways_around(schema, application=application, administrator=administrator))
     if bind is not None and bind in binding.TABLES:
@@ -125,11 +123,9 @@ def statements(
         for role in (application, administrator, owner)
         if role is not None
     ]
-    if bind == "supabase":
+    if bind == "supabase" and application is not None and administrator is not None:
         made += supabase.follow_users(schema, program)
-    if application is not None and administrator is not None and bind == "supabase" and not transition:
-        made.append(supabase.refuse_unseen(schema, application))
-        made.append(supabase.take_privileges(schema, program, application, administrator))
+        made += () if transition else supabase.tighten(schema, program, application, administrator)
     made += [binding.remember(program, bind or "setting", claim), _PLACE.sub(fill, _pieces("setting")[KEEP_COUNTING])]
     return (*made, *(trigger.create(schema=schema, program=program) for trigger in TRIGGERS))
 
@@ -149,13 +145,13 @@ def _rights(
         yield f"GRANT EXECUTE ON FUNCTION {where} TO {ident(administrator)}"
 
 
-def _unbind(bind: Binding | None, schema: str, program: str) -> tuple[str, ...]:
-    """Take away what another binding has left; without one, fail where it is a tighter one."""
+def _rebind(bind: Binding | None, schema: str, program: str) -> tuple[str, ...]:
+    """Take away what another binding has left, and make what this one needs; without one, fail where it is tighter."""
     if bind is None:
         return (binding.keep(program),)
     gone = {each for other in binding.BINDINGS for each in functions(other)} - set(functions(bind))
     return (
-        *(() if bind == "supabase" else supabase.unfollow_users(schema, program)),
+        *(supabase.make_roles() if bind == "supabase" else supabase.unfollow_users(schema, program)),
         *(f"DROP FUNCTION IF EXISTS {ident(program)}.{ident(each)}" for each in sorted(gone)),
     )
 

@@ -205,6 +205,11 @@ def unfollow_users(schema: str, program: str) -> tuple[str, ...]:
     )
 
 
+def tighten(schema: str, program: str, application: str, administrator: str) -> tuple[str, ...]:
+    """Write the statements that leave each role no more than it needs, where the application would see its tenant."""
+    return refuse_unseen(schema, application), take_privileges(schema, program, application, administrator)
+
+
 def refuse_unseen(schema: str, application: str) -> str:
     """Write the statement that fails where no policy shows the application its tenant: it would see nothing."""
     profiles = literal(QualifiedName(schema, "profiles").sql)

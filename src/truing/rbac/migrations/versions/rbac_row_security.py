@@ -55,7 +55,7 @@ PROGRAM_GOES = """
 
 def policies(table: str, roles: Roles) -> list[dict[str, Any]]:
     """Return the policies of a table."""
-    tenant = QualifiedName(program.PROGRAM, "current_tenant").sql + "()"
+    tenant = QualifiedName(place.program(), "current_tenant").sql + "()"
     of_tenant = OF_TENANT[table].format(tenant=tenant)
     isolation: dict[str, Any] = {
         "name": "tenant_isolation",
@@ -74,12 +74,14 @@ def policies(table: str, roles: Roles) -> list[dict[str, Any]]:
 def upgrade() -> None:
     """Make roles, functions and policies, and say who may read and write."""
     roles = named()
-    schema = place.schema()
+    schema, where = place.schema(), place.program()
     if roles.supabase:
-        op.execute_online("tenants", supabase.remember_privileges(schema, program.PROGRAM), lock="ACCESS SHARE")
+        op.execute_online("tenants", supabase.remember_privileges(schema, where), lock="ACCESS SHARE")
     op.execute_online("tenants", make(roles), lock="ACCESS SHARE")
     statements = program.statements(
         schema=schema,
+        program=where,
+        setting=place.setting(),
         application=roles.application,
         administrator=roles.administrator,
         bind="supabase" if roles.supabase else None,
@@ -88,9 +90,9 @@ def upgrade() -> None:
     functions = statements[: -len(program.TRIGGERS)]
     op.execute_online("tenants", functions, lock="ACCESS SHARE")
     for table in dict.fromkeys(trigger.table for trigger in program.TRIGGERS):
-        made = [t.create(schema=schema, program=program.PROGRAM) for t in program.TRIGGERS if t.table == table]
+        made = [t.create(schema=schema, program=where) for t in program.TRIGGERS if t.table == table]
         op.execute_online(table, made, lock="SHARE ROW EXCLUSIVE")
-    op.execute_online("roles", [f"SELECT {ident(program.PROGRAM)}.rebuild_masks()"], lock="ROW EXCLUSIVE")
+    op.execute_online("roles", [f"SELECT {ident(where)}.rebuild_masks()"], lock="ROW EXCLUSIVE")
     for table in (*OF_TENANT, *EVERYBODYS):
         write = "SELECT" if table in TRAIL else "SELECT, INSERT, UPDATE, DELETE"
         op.execute_online(
@@ -117,7 +119,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take policies and functions away. The roles stay: other databases may use them."""
     roles = named()
-    schema = place.schema()
+    schema, where = place.schema(), place.program()
     for table in reversed(OF_TENANT):
         gone = [str(policy["name"]) for policy in policies(table, roles)]
         op.disable_row_security_online(table, gone, keep=table in HAD_POLICIES)
@@ -131,11 +133,11 @@ def downgrade() -> None:
     for table in dict.fromkeys(trigger.table for trigger in program.TRIGGERS):
         gone = [trigger.drop(schema=schema) for trigger in program.TRIGGERS if trigger.table == table]
         op.execute_online(table, gone)
-    functions = program.drop_statements(schema=schema)[len(program.TRIGGERS) :]
-    op.execute_online("tenants", [*functions, PROGRAM_GOES.format(schema=ident(program.PROGRAM))], lock="ACCESS SHARE")
+    functions = program.drop_statements(schema=schema, program=where)[len(program.TRIGGERS) :]
+    op.execute_online("tenants", [*functions, PROGRAM_GOES.format(schema=ident(where))], lock="ACCESS SHARE")
     op.execute_online(
         "roles", [f"REVOKE USAGE ON SCHEMA {ident(schema)} FROM {ident(roles.administrator)}"], lock="ACCESS SHARE"
     )
     if roles.supabase:
-        back = supabase.restore_privileges(schema, program.PROGRAM, exactly=True)
+        back = supabase.restore_privileges(schema, where, exactly=True)
         op.execute_online("tenants", [back], lock="ACCESS SHARE")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from alembic import op
 
 from truing.names import ident
-from truing.rbac import place, program
+from truing.rbac import place
 from truing.rbac.program import supabase
 from truing.rbac.roles import Roles, give_writes_back, named, refuse_shut_out, take_writes
 
@@ -109,12 +109,12 @@ def downgrade() -> None:
             undo.append(_if_there(view, f"REVOKE SELECT ON {view} FROM {ident(named().application)}"))
         op.execute_online("profiles", undo, lock="ACCESS SHARE")
     if roles.supabase:
-        back = supabase.restore_privileges(place.schema(), program.PROGRAM, exactly=False)
+        back = supabase.restore_privileges(place.schema(), place.program(), exactly=False)
         op.execute_online("tenants", [back], lock="ACCESS SHARE")
 
 
 def _take(roles: Roles) -> str:
-    return supabase.take_privileges(place.schema(), program.PROGRAM, roles.application, roles.administrator)
+    return supabase.take_privileges(place.schema(), place.program(), roles.application, roles.administrator)
 
 
 def _policy(table: str, name: str, whom: str) -> str:
