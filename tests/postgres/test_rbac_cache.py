@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import os
 import random
 import threading
 import time
@@ -248,6 +251,131 @@ def test_a_storm_of_grants_loses_nothing(world, acme, make):
         stop.set()
     assert late == [[]] * 4
     assert [each.exception() for each in reading] == [None, None]
+
+
+STORM = float(os.environ.get("TRUING_STORM", "3"))
+"""Seconds of it."""
+WRITERS, RATE, AT_ONCE = 4, 1_000, 5
+GIVE = "INSERT INTO user_roles (tenant_id, user_id, role_id) SELECT %s, unnest(%s::uuid[]), %s"
+TAKE = "DELETE FROM user_roles WHERE tenant_id = %s AND user_id = ANY (%s)"
+
+
+def give_and_take(connection, tenant, role, profiles, since):
+    """Change a few in each transaction, a writer's part of the rate; who has the role since when; how many a second."""
+    chance, done, began = random.Random(role), 0, time.monotonic()
+    while (passed := time.monotonic() - began) < STORM:
+        if done > passed * RATE / WRITERS:
+            time.sleep(0.001)
+            continue
+        some = chance.sample(profiles, AT_ONCE)
+        had = {each: since[each][0] for each in some}
+        since |= dict.fromkeys(some)
+        with connection.transaction():
+            connection.execute(GIVE, [tenant, [each for each in some if not had[each]], role])
+            connection.execute(TAKE, [tenant, [each for each in some if had[each]]])
+        moment = time.monotonic()
+        since |= {each: (not had[each], moment) for each in some}
+        done += AT_ONCE
+    rate = done / (time.monotonic() - began)
+    # In the end the one that is watched has it, which it had not in the beginning.
+    if not since[profiles[0]][0]:
+        connection.execute(GIVE, [tenant, profiles[:1], role])
+        since[profiles[0]] = (True, time.monotonic())
+    return rate
+
+
+class Watched:
+    """Asks two caches again and again: one with a short bound, one that would be wrong for a minute.
+
+    About one profile of each tenant: a question about another that is not in memory brings a new version along, and so
+    would hide that one was missed.
+    """
+
+    def __init__(self, short, long, since):
+        self.short, self.long, self.since = short, long, since
+        self.settled, self.wrong, self.over = 0, [], threading.Event()
+
+    def note(self, profile, before, asked, answer):
+        """Count an answer about what has been so for longer than the bound, all the while it was asked."""
+        if before is None or self.since[profile] is not before or asked - before[1] <= self.short.staleness:
+            return
+        self.settled += 1
+        if answer is not before[0]:
+            self.wrong.append(f"{profile} was {answer} {asked - before[1]:.2f} s after it was {before[0]}")
+
+    def from_a_thread(self, some):
+        while not self.over.wait(0.001):
+            for tenant, profile in some:
+                self.long.can(tenant, profile, "doc.read")
+                before, asked = self.since[profile], time.monotonic()
+                self.note(profile, before, asked, self.short.can(tenant, profile, "doc.read"))
+
+    def from_a_loop(self, some):
+        async def read(tenant, profile):
+            while not self.over.is_set():
+                await self.long.can_async(tenant, profile, "doc.read")
+                before, asked = self.since[profile], time.monotonic()
+                self.note(profile, before, asked, await self.short.can_async(tenant, profile, "doc.read"))
+                await asyncio.sleep(0.001)
+
+        async def read_all():
+            await asyncio.gather(*(read(*each) for each in some))
+
+        asyncio.run(read_all())
+
+
+@pytest.mark.parametrize("reader", ["from_a_thread", "from_a_loop"])
+def test_under_a_thousand_grants_a_second_nothing_is_missed(
+    world, rbac_database, make, reader, record_property, capsys
+):
+    """Never older than the bound while it lasts; and what only notifications can correct is right soon after it."""
+    since, writers, asked = {}, [], []
+    for number in range(WRITERS):
+        tenant = world.tenant(f"t{number}")
+        role = world.role(tenant, "r", "doc.read")
+        made = "INSERT INTO profiles (tenant_id) SELECT :t FROM generate_series(1, 200) RETURNING id"
+        profiles = [row[0] for row in world.run(made, t=tenant)]
+        since |= dict.fromkeys(profiles, (False, time.monotonic()))
+        asked.append((tenant, profiles[0]))
+        writers.append((rbac_database.connect(), tenant, role, profiles, since))
+    watched = Watched(make(staleness=0.5), make(staleness=60), since)
+    for cache in (watched.short, watched.long):
+        assert not any(listening(cache, *each, "doc.read") for each in asked)
+    with ThreadPoolExecutor() as pool:
+        reading = [pool.submit(getattr(watched, reader), asked[n::2]) for n in range(2)]
+        rates = [each.result() for each in [pool.submit(give_and_take, *each) for each in writers]]
+        watched.over.set()
+    # `--log-cli-level=INFO` shows it.
+    logging.getLogger(__name__).info("%.0f grants a second, %d answers compared", sum(rates), watched.settled)
+    assert sum(rates) > RATE / 4, "that was no storm"
+    assert [each.exception() for each in reading] == [None, None]
+    assert watched.wrong == []
+    assert watched.settled > 50
+    until(lambda: all(watched.long.can(*each, "doc.read") for each in asked), 10)
+
+
+def test_a_loop_goes_on_while_the_database_is_waited_for(world, acme, rbac_database):
+    profile = world.profile(acme, world.role(acme, "r", "doc.read"))
+    blocker = rbac_database.connect(autocommit=False)
+
+    async def ask():
+        async with Cache(world.engine, staleness=60) as cache:
+            assert await cache.can_async(acme, profile, "doc.read")
+            assert not await cache.can_async(acme, profile, "nothing")
+            blocker.execute("LOCK TABLE user_roles")
+            with counted(world.engine) as asked:
+                assert await cache.can_async(acme, profile, "doc.read"), "from memory"
+            assert asked == []
+            waiting = asyncio.create_task(cache.can_async(acme, uuid4(), "doc.read"))
+            for _ in range(20):
+                await asyncio.sleep(0.005)
+            assert not waiting.done()
+            blocker.rollback()
+            assert await waiting is False
+            thread = cache._watcher
+        assert not thread.is_alive()
+
+    asyncio.run(asyncio.wait_for(ask(), 30))
 
 
 def test_a_tenant_that_is_made_again_is_another_one(world, acme, make):

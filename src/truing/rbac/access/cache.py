@@ -10,11 +10,13 @@ mask. Three things keep it right, each without the others:
 So an answer is never older than ``staleness`` seconds, whether the notifications come or not, the listener lives or
 not, and the database can be reached or not. Grants that begin or end by the clock do so on time.
 
-In: an engine. Out: :meth:`Cache.can`. It is for threads, and it is not meant to see what its caller has not committed.
+In: an engine. Out: :meth:`Cache.can`, and :meth:`Cache.can_async` for an event loop, which never waits for the
+database: a thread asks for what is not in memory. It is not meant to see what its caller has not committed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -112,6 +114,12 @@ class Cache:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.close)
+
     def can(self, tenant: UUID, profile: UUID, permission: str) -> bool:
         """Say whether a profile may do something."""
         try:
@@ -124,6 +132,14 @@ class Cache:
             # A name that is not among the flags was made since: as soon as anybody has it, the version is another.
             return mask & kept.flags.get(permission, 0) != 0
         return self._load(tenant, profile, permission)
+
+    async def can_async(self, tenant: UUID, profile: UUID, permission: str) -> bool:
+        """Say the same where a loop must not wait: from memory at once, and otherwise from a thread that asks."""
+        kept = self._tenants.get(tenant.int)
+        held = None if kept is None else kept.masks.get(profile.int)
+        if kept is not None and held is not None and _now() < min(kept.fresh_until, held[1]):
+            return held[0] & kept.flags.get(permission, 0) != 0
+        return await asyncio.to_thread(self.can, tenant, profile, permission)
 
     def close(self) -> None:
         """End the watcher and forget everything."""
