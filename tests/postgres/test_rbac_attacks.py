@@ -22,6 +22,12 @@ def it(isolated):
     return isolated()
 
 
+@pytest.fixture(params=["setting", "supabase"])
+def each(request, isolated):
+    """Bound by what the transaction says, and by the claims of a token, with the roles of Supabase."""
+    return isolated(request.param)
+
+
 def tenants(connection, query=PROFILES):
     return {row[0] for row in connection.execute(query).fetchall()}
 
@@ -48,14 +54,14 @@ def test_going_back_to_who_one_was_changes_nothing(it, how):
         assert tenants(connection) == {it.tenants["own"]}
 
 
-def test_row_security_cannot_be_switched_off(it):
-    with it.within("own") as connection:
+def test_row_security_cannot_be_switched_off(each):
+    with each.within("own") as connection:
         connection.execute("SET row_security = off")
         refused(connection, PROFILES, "42501")
 
 
-def test_a_function_cannot_be_called_leakproof(it):
-    with it.within("own") as connection:
+def test_a_function_cannot_be_called_leakproof(each):
+    with each.within("own") as connection:
         refused(
             connection,
             "CREATE FUNCTION pg_temp.f(uuid) RETURNS boolean LANGUAGE sql LEAKPROOF AS 'SELECT true'",
@@ -78,9 +84,9 @@ def test_what_is_no_tenant_is_an_error(it, setting):
         refused(connection, PROFILES, "22P02")
 
 
-def test_shadows_of_tables_functions_and_operators_change_no_answer(it):
-    own, victim, profile = (literal(str(x)) for x in (it.tenants["own"], it.tenants["other"], it.profiles["own"]))
-    with it.within("own") as connection:
+def test_shadows_of_tables_functions_and_operators_change_no_answer(each):
+    own, victim, profile = (literal(str(x)) for x in (each.tenants["own"], each.tenants["other"], each.profiles["own"]))
+    with each.within("own") as connection:
         for statement in (
             "CREATE TEMP TABLE user_roles AS SELECT * FROM public.user_roles",
             "CREATE TEMP TABLE roles AS SELECT * FROM public.roles",
@@ -93,31 +99,31 @@ def test_shadows_of_tables_functions_and_operators_change_no_answer(it):
             "SET LOCAL search_path = pg_temp, public, pg_catalog",
         ):
             connection.execute(statement)
-        assert tenants(connection, "SELECT tenant_id FROM public.profiles") == {it.tenants["own"]}
+        assert tenants(connection, "SELECT tenant_id FROM public.profiles") == {each.tenants["own"]}
         (can,) = connection.execute(f"SELECT rbac.can({own}, {profile}, 'doc.purge')").fetchone()
         assert can is False
 
 
-def test_nothing_that_writes_as_its_owner_can_be_called_by_a_table_of_ones_own(it):
-    with it.within("own") as connection:
+def test_nothing_that_writes_as_its_owner_can_be_called_by_a_table_of_ones_own(each):
+    with each.within("own") as connection:
         connection.execute("CREATE TEMP TABLE forged (id uuid, tenant_id text)")
         trigger = "CREATE TRIGGER t AFTER UPDATE ON forged FOR EACH ROW EXECUTE FUNCTION public.log_tenant_move()"
         refused(connection, trigger, "42501")
-    it.admin.execute("UPDATE profiles SET role = NULL, email = NULL; DELETE FROM user_roles")
-    it.admin.execute("UPDATE profiles SET tenant_id = %s", [it.tenants["own"]])
-    assert it.rows("SELECT count(*) FROM tenant_moves") == [(1,)]
+    each.admin.execute("UPDATE profiles SET role = NULL, email = NULL; DELETE FROM user_roles")
+    each.admin.execute("UPDATE profiles SET tenant_id = %s", [each.tenants["own"]])
+    assert each.rows("SELECT count(*) FROM tenant_moves") == [(1,)]
 
 
 @pytest.mark.parametrize("plan", ["auto", "force_generic_plan", "force_custom_plan"])
-def test_a_prepared_statement_follows_the_tenant_of_each_transaction(it, plan):
-    with psycopg.connect(it.database.dsn, user=it.logins["own"]) as connection:
+def test_a_prepared_statement_follows_the_tenant_of_each_transaction(each, plan):
+    with psycopg.connect(each.database.dsn, user=each.logins["own"]) as connection:
         connection.execute(f"SET plan_cache_mode = {plan}")
         connection.execute(f"PREPARE p AS {PROFILES}")
         connection.commit()
         for _ in range(4):
             for side in ("own", "other", "none"):
-                connection.execute("SELECT set_config('app.tenant_id', %s, true)", [it.value(side)])
-                assert tenants(connection, "EXECUTE p") == {it.tenants[side]} - {None}
+                each.enter(connection, side)
+                assert tenants(connection, "EXECUTE p") == {each.tenants[side]} - {None}
                 connection.commit()
 
 
@@ -138,10 +144,10 @@ def test_nothing_of_a_tenant_is_left_on_a_pooled_connection(it, end):
     engine.dispose()
 
 
-def test_statistics_of_the_rows_are_hidden(it):
-    it.admin.execute("ANALYZE")
-    assert it.rows("SELECT 1 FROM pg_stats WHERE tablename = 'profiles'")
-    with it.within("own") as connection:
+def test_statistics_of_the_rows_are_hidden(each):
+    each.admin.execute("ANALYZE")
+    assert each.rows("SELECT 1 FROM pg_stats WHERE tablename = 'profiles'")
+    with each.within("own") as connection:
         assert connection.execute("SELECT * FROM pg_stats WHERE schemaname IN ('public', 'rbac')"
                                   " AND tablename NOT IN ('permissions', 'feature_flags')").fetchall() == []  # fmt: skip
         names = "SELECT last_value FROM pg_sequences WHERE schemaname = 'public'"
