@@ -29,6 +29,7 @@ from truing.cli.options import _OPTIONS
 from truing.config import Allowed, Config
 from truing.online.settings import OnlineSettings
 from truing.report import document
+from truing.report.rule_page import severity_of
 
 REFERENCE = ROOT / "docs" / "reference"
 INTEGRITY = REFERENCE / "rbac-database-integrity-plan.md"
@@ -379,34 +380,35 @@ def _toml(value: Any) -> str:
 
 
 def rules() -> str:
-    from truing.lint.engine import registry  # noqa: PLC0415
+    from truing.audit.findings import RULES as AUDIT  # noqa: PLC0415
+    from truing.cli.rules import every_rule  # noqa: PLC0415
 
-    parts = ["# Rules", _RULES, "| code | rule | severity | |", "|---|---|---|---|"]
-    every = list(registry().values())
-    table = [
-        f"| {each.code} | [{each.name}](#{each.name}) | {each.severity.value} | {_first(each)} |" for each in every
-    ]
-    head = "\n".join([*parts[2:], *table])
-    text = [*parts[:2], head]
-    for each in every:
-        text += [f"## {each.name}", f"{each.code}, {each.severity.value}, since {each.since}."]
-        text.append(_demoted(inspect.cleandoc(each.check.__doc__ or "")))
-    return "\n\n".join(text)
-
-
-_RULES = """`truing lint` looks for these; `truing rule NAME` prints one of them. A comment on the line above a statement
-allows a finding: `# truing: allow NAME -- reason`."""
-
-
-def _first(rule: Any) -> str:
-    return inspect.cleandoc(rule.check.__doc__ or "").split("\n")[0].replace("``", "`")
+    every = list(every_rule().values())
+    parts = ["# Rules", _RULES]
+    for title, package in (("truing lint", "lint"), ("truing drift", "drift"), ("truing orm", "orm")):
+        of = [each for each in every if each.check.__module__.startswith(f"truing.{package}.")]
+        rows = [f"| {each.code} | [{each.name}](#{each.name}) | {severity_of(each)} |" for each in of]
+        parts += [f"## {title}", "\n".join(["| code | rule | severity |", "|---|---|---|", *rows])]
+        for each in of:
+            parts += [f"### {each.name}", f"{each.code}, {severity_of(each)}, since {each.since}.", each.docs.what]
+            parts += [each.docs.why, "Example:", _block(each.docs.example), "Use instead:"]
+            parts += [_block(each.docs.use_instead), re.sub(r"^## ", "#### ", each.docs.notes, flags=re.MULTILINE)]
+    rows = [f"| {name} | {severity} | {text} |" for name, (severity, text) in AUDIT.items()]
+    parts += ["## truing audit", _AUDIT, "\n".join(["| finding | severity | |", "|---|---|---|", *rows])]
+    return "\n\n".join(filter(None, parts))
 
 
-def _demoted(text: str) -> str:
+_RULES = """What truing looks for. `truing rule NAME` prints one of these, `truing rule` lists them; `select` and `ignore` (of
+`[tool.truing]` or the command line) choose among them. A comment on the line above a statement allows a finding of
+`truing lint` or `truing orm`: `# truing: allow NAME -- reason`; what has no source line is allowed with
+`[[tool.truing.allow]]`."""
+_AUDIT = """What the pending revisions would meet in the rows. These are about data, so they can be neither selected nor
+allowed: settle the rows, or [choose a policy](../how-to/choose-a-policy.md)."""
+
+
+def _block(block: Any) -> str:
     # The examples are run by the rules' own tests, on a database made for them.
-    text = re.sub(r"^## ", "### ", text, flags=re.MULTILINE)
-    text = re.sub(r"([^\n])\n(```python)", r"\1\n\n\2", text)
-    return text.replace("```python", "<!-- not run: the rule's own tests run it -->\n```python")
+    return f"<!-- not run: the rule's own tests run it -->\n```{block.language}\n{block.code}```"
 
 
 # Assertions

@@ -118,6 +118,14 @@ def is_derived(name: str) -> bool:
     return _DERIVED.match(name) is not None
 
 
+_OWN = re.compile(r"(?:__|zzzz_)truing_[0-9a-f]{8}_")
+
+
+def is_own(name: str) -> bool:
+    """Tell whether an operation has put this on a table until it is settled: what it keeps, or one of its triggers."""
+    return _OWN.match(name) is not None
+
+
 class QualifiedName(msgspec.Struct, frozen=True, order=True):
     """A name in a schema.
 

@@ -91,6 +91,7 @@ class Rule(msgspec.Struct, frozen=True, eq=False):
         since: the release that brought it.
         check: the function itself, ``(subject, context) -> findings or messages``.
         docs: its page.
+        varies: when a finding has another severity, and which; empty where none has.
     """
 
     code: str
@@ -100,6 +101,7 @@ class Rule(msgspec.Struct, frozen=True, eq=False):
     since: str
     check: Callable[[Any, Any], Emitted]
     docs: Docs
+    varies: str = ""
 
     def applies_to(self, subject: object) -> bool:
         """Tell whether the rule looks at this subject."""
@@ -138,7 +140,7 @@ class Rule(msgspec.Struct, frozen=True, eq=False):
 
 
 def rule(
-    code: str, name: str, *, on: type[Subject], severity: Severity, since: str
+    code: str, name: str, *, on: type[Subject], severity: Severity, since: str, varies: str = ""
 ) -> Callable[[Callable[[Subject, Any], Emitted]], Rule]:
     """Make a rule of a function. Its docstring must have the four parts that :func:`parse_docs` reads.
 
@@ -148,6 +150,7 @@ def rule(
         on: the type of its subjects.
         severity: of the findings that it yields as plain messages.
         since: the release that brings it.
+        varies: when a finding has another severity, and which, for its page.
 
     Returns:
         A decorator, which turns the function into a :class:`Rule`.
@@ -165,7 +168,7 @@ def rule(
             docs = parse_docs(check.__doc__ or "")
         except ValueError as error:
             raise ValueError(f"the docstring of rule {name} {error}") from None
-        return Rule(code, name, on, severity, since, check, docs)
+        return Rule(code, name, on, severity, since, check, docs, varies)
 
     return decorate
 

@@ -67,6 +67,7 @@ def test_up_settle_and_down_again(ini, database, capsys):
     assert all(row["good"] for row in said["tables"][0]["rows"])
     assert (code, said["facts"]["before"], said["facts"]["after"]) == (0, "(base)", "convert")
     assert said["facts"]["online operations"] == 1
+    assert "op.contract_column_online('profiles', 'tenant_id', schema='app')" in said["next_steps"][-1]
     assert column_type(database) == "uuid"
 
     code, said = answer(capsys, "upgrade")

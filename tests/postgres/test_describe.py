@@ -119,8 +119,8 @@ def test_what_an_online_operation_keeps_for_a_while_is_not_described(shop, capsy
     before = described(capsys)
     shop.execute(
         "CREATE SCHEMA _truing; CREATE FUNCTION _truing.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
-        " CREATE TRIGGER zzzz_truing_1_k BEFORE UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION _truing.f();"
-        " ALTER TABLE notes ADD __truing_1_new bigint; CREATE INDEX __truing_1_ix ON notes (__truing_1_new)"
+        " CREATE TRIGGER zzzz_truing_0a1b2c3d_k BEFORE UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION _truing.f();"
+        " ALTER TABLE notes ADD __truing_0a1b2c3d_new bigint; CREATE INDEX __truing_0a1b2c3d_ix ON notes (__truing_0a1b2c3d_new)"
     )
     assert described(capsys) == before
 
@@ -253,10 +253,11 @@ def test_the_drawing_stands_beside_the_page(shop, capsys, tmp_path):
     drawn = tmp_path / "docs/img/the shop.svg"
     assert ET.fromstring(drawn.read_text()).tag.endswith("svg")  # noqa: S314 - we have written it
     assert drawn.read_text() == described(capsys, "--format", "svg")
-    assert run([*arguments, "--check", "docs/page.md"]) == 0
+    # The page says where its drawing is.
+    assert run(["describe", "--check", "docs/page.md"]) == 0
     drawn.write_text("old")
     capsys.readouterr()
-    assert run([*arguments, "--check", "docs/page.md"]) == 1
+    assert run(["describe", "--check", "docs/page.md"]) == 1
     assert "the shop.svg" in capsys.readouterr().out
 
 

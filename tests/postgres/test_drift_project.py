@@ -149,6 +149,15 @@ def test_an_unknown_and_a_missing_revision_are_said(at_head, database, capsys):
     assert ("unstamped-database", "alembic_version") in said(answer(capsys, "drift", "--migrations", "--live")[1])
 
 
+def test_what_does_not_load_is_not_blamed_on_the_migrations(project, capsys):
+    env = project / "migrations" / "env.py"
+    env.write_text(env.read_text() + "\nclass Order(Base\n")
+    assert run(["drift", "--models", "--migrations"]) == 2
+    said = capsys.readouterr().err
+    assert "the migrations cannot be loaded" in said
+    assert "do not run" not in said
+
+
 def test_several_heads_are_said(at_head, capsys):
     two = at_head / "migrations" / "versions" / "two.py"
     other = two.with_name("other.py")

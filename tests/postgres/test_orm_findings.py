@@ -33,6 +33,7 @@ def parent_and_child(relationship, key='ForeignKey("parents.id", ondelete="CASCA
 NULLABLE = "uuid.UUID | None"
 SET_NULL = 'ForeignKey("parents.id", ondelete="SET NULL"), index=True'
 NOTHING = 'ForeignKey("parents.id"), index=True'
+RESTRICT = NOTHING.replace(")", ', ondelete="RESTRICT")', 1)
 OWNED = 'cascade="all, delete-orphan"'
 
 
@@ -51,6 +52,7 @@ OWNED = 'cascade="all, delete-orphan"'
         ("", NOTHING, "uuid.UUID", ("undeletable-parent", Severity.WARNING)),
         ("", NOTHING, NULLABLE, None),
         (OWNED, NOTHING, "uuid.UUID", None),
+        (OWNED, RESTRICT, "uuid.UUID", ("session-only-delete-cascade", Severity.WARNING)),
         (OWNED, SET_NULL, NULLABLE, ("deleted-despite-set-null", Severity.WARNING)),
         (OWNED + ", passive_deletes=True", SET_NULL, NULLABLE, ("deleted-despite-set-null", Severity.ERROR)),
         ("", SET_NULL, NULLABLE, None),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+
 import pytest
 
 from tests.orm_models import check_models
+from truing.online import ops
 from truing.orm import rules
 from truing.orm.engine import registry
 from truing.rule import Registry
@@ -30,6 +34,16 @@ def test_the_bad_example_fires_exactly_this_rule(rule, tmp_path, database):
     for each in found:
         assert each.location is not None or rule.name == "mapper-warning", each
         assert each.remedy, each
+        assert_is_called_as_it_is_written(each.remedy)
+
+
+def assert_is_called_as_it_is_written(remedy: str) -> None:
+    """An online operation in a remedy is one that there is, with the arguments that it takes."""
+    for name, arguments in re.findall(r"op\.(\w+_online)(\(.*\))", remedy):
+        function = getattr(ops, name)
+        bind = inspect.signature(function).bind
+        # The first argument stands for the operations of the running revision.
+        eval(f"bind(None, {arguments[1:]}", {"bind": bind})  # noqa: S307 - the remedy is our own
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

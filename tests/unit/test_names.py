@@ -6,7 +6,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from truing.names import MAX_IDENTIFIER_BYTES, QualifiedName, body, derived, ident, idents, literal, parse_qualified
+from truing.names import (
+    MAX_IDENTIFIER_BYTES,
+    QualifiedName,
+    body,
+    derived,
+    ident,
+    idents,
+    is_own,
+    literal,
+    parse_qualified,
+)
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=80)
 
@@ -73,3 +83,10 @@ def test_typed_names(text, expected):
 def test_what_is_not_one_name_is_refused(text):
     with pytest.raises(ValueError, match="not a table name"):
         parse_qualified(text)
+
+
+def test_what_an_operation_puts_on_a_table_is_known_by_its_name():
+    column = derived("convert t.c", "old")
+    assert is_own(column)
+    assert is_own("zzzz_" + column.removeprefix("__"))
+    assert [name for name in ("__truing_mine", "zzzz_truing_x", "x__truing_0a1b2c3d_old") if is_own(name)] == []

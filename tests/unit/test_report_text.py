@@ -225,3 +225,36 @@ def test_latin_output_shows_every_name():
     env = {"PATH": "", "PYTHONIOENCODING": "latin-1", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=env, check=True)
     assert b"\\u6f22" in done.stdout
+
+
+def test_sql_to_copy_is_in_one_piece_and_no_line_ends_in_blanks():
+    query = (
+        "SELECT id FROM t WHERE name = 'two  blanks, and a literal that is longer than any terminal is wide, really'"
+    )
+    found = Finding(
+        rule="altered-rows",
+        severity=Severity.ERROR,
+        subject="t",
+        message="A sentence that is so long that it does not fit into one line of a terminal of eighty columns.",
+        evidence=(Evidence("for example", "1", query),),
+        remedy=query.replace("SELECT", "UPDATE"),
+    )
+    text = rendered(document("audit", findings=[found]), 80)
+    assert f"  {query}\n" in text
+    assert f"  instead: {found.remedy}\n" in text
+    assert [line for line in text.splitlines() if line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize(("number", "folded"), [(4, False), (5, True), (300, True)])
+def test_many_hints_of_one_rule_are_folded_and_nothing_else_is(number, folded):
+    def say(rule, severity, subject):
+        return Finding(rule=rule, severity=severity, subject=subject, message=f"about {subject}.")
+
+    hints = [say("hint", Severity.INFO, f"h{n:03}") for n in range(number)]
+    errors = [say("wrong", Severity.ERROR, f"e{n}") for n in range(9)]
+    text = rendered(document("orm", findings=[*hints, *errors, say("other", Severity.INFO, "x")]), 80)
+    assert all(f"about e{n}." in text for n in range(9))
+    assert "about x." in text
+    assert sum(f"about h{n:03}." in text for n in range(number)) == (3 if folded else number)
+    assert (f"{number - 3} more" in text) is folded
+    assert f"{number + 1} info" in text

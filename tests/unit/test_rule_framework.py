@@ -178,3 +178,17 @@ def test_did_you_mean_names_everything_when_nothing_is_near():
 def test_parse_docs_tells_what_is_missing_first():
     with pytest.raises(ValueError, match="What it does"):
         parse_docs("")
+
+
+def test_a_rule_whose_findings_vary_in_severity_says_so_on_its_page():
+    from inspect import getsource  # noqa: PLC0415
+
+    from truing.cli.rules import every_rule  # noqa: PLC0415
+    from truing.report.rule_page import page  # noqa: PLC0415
+
+    for each in every_rule().values():
+        if each.check.__module__.startswith("truing.drift"):
+            continue
+        varies = "severity=" in getsource(each.check).partition("\ndef ")[2]
+        assert bool(each.varies) is varies, each.name
+        assert f"Severity: {each.severity}{'; ' if varies else '.'}" in page(each)

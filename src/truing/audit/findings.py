@@ -27,6 +27,21 @@ _UNASKED: Final = {
     "left": ("unanswered-question", Severity.INFO),
 }
 
+RULES: Final = {
+    "refused-rows": (Severity.ERROR, "Rows that a pending change refuses: it would fail."),
+    "unsettled-rows": (Severity.WARNING, "Rows that would be refused unless an earlier statement settles them."),
+    "altered-rows": (Severity.WARNING, "Rows that get another value than their own; the originals are kept."),
+    "normalised-rows": (Severity.INFO, "Rows whose value stays the same, written as PostgreSQL writes it."),
+    "refused-change": (Severity.ERROR, "A change that PostgreSQL refuses whatever the rows are."),
+    "refused-dependent": (Severity.ERROR, "A view, policy or other object that depends on a column and cannot follow."),
+    "removed-kept-column": (Severity.ERROR, "A change that takes away the originals of an online type change."),
+    "unreadable-rows": (Severity.ERROR, "A table whose rows this role may not, or not all, read."),
+    "missing-subject": (Severity.WARNING, "A change of something that does not exist and that nothing makes."),
+    "unanswered-question": (Severity.WARNING, "What could not be asked; info where the upgrade itself looks."),
+    "lock-blocker": (Severity.WARNING, "A session that would keep locks waiting now; info where it holds none."),
+}
+"""What an audit may find: name -> its severity, and what it means."""
+
 _ARE: Final = {
     "null": "hold NULL",
     "empty": "are empty or blank",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -79,6 +80,8 @@ def command(invocation: Invocation, **asked: Any) -> int:
       truing describe --relationships app.models:Base -o docs/database.md
     """
     _sources(invocation, asked)
+    if asked["kept"] is not None and asked["svg"] is None and asked["form"] == "markdown":
+        asked["svg"] = _picture(asked["kept"])
     taken = _taken(invocation, asked)
     metadatas = _metadatas(invocation, asked["relationships"])
     files = _files(invocation, taken, asked, metadatas)
@@ -183,6 +186,14 @@ def _files(
     related = _relationships(invocation, taken, metadatas) if asked["relationships"] is not None else None
     files: dict[Path | None, str] = {path: page(chosen, options, related)}
     return files | ({asked["svg"]: svg(graph(chosen, asked["columns"]))} if asked["svg"] is not None else {})
+
+
+def _picture(page: Path) -> Path | None:
+    """Find the drawing that a kept page shows; None where it has none, or somebody else's."""
+    from urllib.parse import unquote
+
+    link = re.search(r"^!\[[^\]]*\]\(([^():\s]+\.svg)\)$", _read(page), re.MULTILINE)
+    return page.parent / unquote(link[1]) if link else None
 
 
 def _link(page: Path | None, picture: Path | None) -> str:

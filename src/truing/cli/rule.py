@@ -32,7 +32,13 @@ def command(invocation: Invocation, name: str | None) -> int:
         return 0
     columns = tuple(Column(key, key) for key in ("code", "name", "severity", "since"))
     rows = tuple(
-        {"code": r.code, "name": r.name, "severity": r.severity.value, "since": r.since} for r in rules.values()
+        {
+            "code": r.code,
+            "name": r.name,
+            "severity": r.severity.value + (" (varies)" if r.varies else ""),
+            "since": r.since,
+        }
+        for r in rules.values()
     )
     table = Table("rules", "Rules", columns, rows)
     next_steps = ("truing rule NAME explains one of them",)

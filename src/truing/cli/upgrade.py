@@ -9,6 +9,9 @@ import click
 from truing.cli.options import Invocation, common
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from truing.names import QualifiedName
     from truing.online.migrate import Preview
     from truing.report.document import Cell, Document
     from truing.revisions.record import RecordedRevision
@@ -136,10 +139,22 @@ def _locks(preview: Preview) -> str:
     return say(preview.locks) or "no lock on a table in use"
 
 
+def _contracts(columns: Sequence[tuple[QualifiedName, str]]) -> Iterator[str]:
+    """Say how long the old columns stay, and what takes them away."""
+    if columns:
+        table, column = columns[0]
+        schema = f", schema={table.schema!r}" if table.schema != "public" else ""
+        more = f" (and {len(columns) - 1:,} more)" if len(columns) > 1 else ""
+        yield (
+            f"later: op.contract_column_online({table.name!r}, {column!r}{schema}){more};"
+            " until then the old column is kept for the way back"
+        )
+
+
 def _verified(invocation: Invocation, recorded: tuple[RecordedRevision, ...], facts: dict[str, Cell]) -> int:
     from truing.cli.database import connect_writing, project
     from truing.cli.migration import version_table
-    from truing.online.migrate import verify
+    from truing.online.migrate import kept, verify
     from truing.online.originals import counts
     from truing.report.document import Column, Table, document
 
@@ -147,6 +162,7 @@ def _verified(invocation: Invocation, recorded: tuple[RecordedRevision, ...], fa
     with connect_writing(project(invocation).url()) as connection:
         checks = verify(recorded, connection, version_table=table, version_schema=schema)
         waiting = sum(row[3] for row in counts(connection))
+        columns_kept = kept(recorded, connection)
     bad = [each for each in checks if not each.good]
     # A person looks for what is wrong; what is good is a number, unless a program reads it.
     shown = checks if invocation.verbose or invocation.output_format == "json" else bad
@@ -162,7 +178,10 @@ def _verified(invocation: Invocation, recorded: tuple[RecordedRevision, ...], fa
             summary=f"{len(bad)} of {len(checks)} checks failed."
             if bad
             else "The database is up to date, and verified.",
-            next_steps=(f"truing quarantine list: {waiting:,} originals wait to be settled",) if waiting else (),
+            next_steps=(
+                *((f"truing quarantine list: {waiting:,} originals wait to be settled",) if waiting else ()),
+                *_contracts(columns_kept),
+            ),
             failed=bool(bad),
         )
     )

@@ -7,16 +7,15 @@ partitions, which are listed with their parent.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
 from truing.catalog.model import Column, Constraint, Function, Index, Snapshot, Table, Trigger
 from truing.catalog.read import OWN_SCHEMA
 from truing.describe.mentions import users_of_functions
-from truing.names import QualifiedName
+from truing.names import QualifiedName, is_own
 
-_OWN_PREFIXES: Final = ("__truing_", "zzzz_truing_")
 _Part = TypeVar("_Part", Column, Constraint, Index, Trigger)
 
 Wanted: TypeAlias = Callable[[QualifiedName], bool]
@@ -81,7 +80,7 @@ def _settled(table: Table) -> Table:
     """Take out what an online operation keeps on a table until it is settled."""
 
     def theirs(parts: tuple[_Part, ...]) -> tuple[_Part, ...]:
-        return tuple(each for each in parts if not each.name.startswith(_OWN_PREFIXES))
+        return tuple(each for each in parts if not is_own(each.name))
 
     return msgspec.structs.replace(
         table,

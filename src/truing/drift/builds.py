@@ -25,6 +25,7 @@ from truing.revisions.project import Project
 from truing.server import ScratchDatabase
 
 _ATTEMPTS: Final = 12
+_UNLOADABLE: Final = re.compile(r"^\S+\.py:\d+: (?:SyntaxError|IndentationError|ImportError|ModuleNotFoundError): ")
 _NO_ROLE: Final = re.compile(r'role "((?:[^"]|"")+)" does not exist')
 _ROLE_THERE: Final = re.compile(r'role "((?:[^"]|"")+)" already exists')
 _NO_SCHEMA: Final = re.compile(r'schema "((?:[^"]|"")+)" does not exist')
@@ -136,8 +137,11 @@ def build_migrations(
         if not cure:
             break
         helped = (*helped, *cure)
+    # The models that env.py imports are no migration, and a module that does not load has run on nothing.
+    loads = _UNLOADABLE.search(reply.error) is None
+    where = f"do not run on {'an empty database' if start is None else 'their base'}" if loads else "cannot be loaded"
     raise RevisionError(
-        f"the migrations do not run on {'an empty database' if start is None else 'their base'}: {reply.error}",
+        f"the migrations {where}: {reply.error}",
         hint=_of_stand_ins(reply, workshop)
         or reply.hint
         or "truing runs `alembic upgrade` on a scratch database; does it need data or services?",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -23,7 +24,7 @@ RULES: Final = {
 _FEW: Final = 3
 _SPEAKERS: Final = {"models": "the models", "migrations": "the migrations", "live": "the live database"}
 _ADVICE: Final = {
-    Verdict.MIGRATION_MISSING: "Write the revision (alembic revision --autogenerate is a start), then compare again.",
+    Verdict.MIGRATION_MISSING: "Write the revision (`truing revision` is a start), then compare again.",
     Verdict.LIVE_EDITED: "Undo it on the live database, or write the revision that makes it official.",
     Verdict.MIGRATION_WRONG: "Write a revision that brings the migrations to what models and live database have.",
     Verdict.CONFLICT: "Decide what is right, then change the models and write a revision for the rest.",
@@ -79,9 +80,29 @@ def finding(drift: Drift) -> Finding:
         message=f"{_sentence(drift)} [{drift.tier.value}]",
         location=drift.location,
         evidence=tuple(evidence),
-        remedy=_declare(drift) if drift.tier is Tier.UNDECLARED else drift.remedy or _ADVICE[drift.verdict],
+        remedy=_declare(drift) if drift.tier is Tier.UNDECLARED else _online(drift.remedy) or _ADVICE[drift.verdict],
         revision=drift.revision,
     )
+
+
+_ONLINE: Final = {
+    r"\btype_=|\bALTER COLUMN .+ TYPE ": "op.convert_column_online",
+    r"\bop\.create_index\(|CREATE (?:UNIQUE )?INDEX ": "op.create_index_online",
+    r"\bop\.drop_index\(": "op.drop_index_online",
+    r"\bADD CONSTRAINT .+ FOREIGN KEY ": "op.add_foreign_key_online",
+    r"\bADD CONSTRAINT .+ CHECK ": "op.add_check_online",
+    r"\bADD CONSTRAINT .+ UNIQUE ": "op.add_unique_online",
+    r"\bop\.alter_column\(.+nullable=False": "op.set_not_null_online",
+}
+"""What blocks a table that is in use while it runs -> what does the same without. The proof has nobody to wait for."""
+
+
+def _online(remedy: str) -> str:
+    """Name the online operations for what a fix would do in one long lock; as a comment, so that it can be pasted."""
+    if not remedy or "op.create_table(" in remedy:
+        return remedy
+    names = [name for pattern, name in _ONLINE.items() if re.search(pattern, remedy)]
+    return f"{remedy}\n# Where the table is in use, without blocking it: {', '.join(names)}." if names else remedy
 
 
 def _tenants(drift: Drift) -> str:

@@ -44,7 +44,7 @@ def chosen(
 
 def _rules() -> Iterator[Rule]:
     for code, name, severity, text in _PAGES:
-        yield Rule(code, name, Drift, severity, "0.1", _by_comparison, _page(text))
+        yield Rule(code, name, Drift, severity, "0.1", _by_comparison, _page(text), _VARIES.get(name, ""))
 
 
 def _by_comparison(_subject: Drift, _context: object) -> Emitted:
@@ -64,6 +64,18 @@ def _block(code: str) -> str:
     language = "text" if code.startswith("# ") else "console" if code.startswith("$") else "python"
     return f"```{language}\n{code}\n```"
 
+
+_BY_TIER: Final = (
+    "warning for what costs speed or nobody declared, info for names, comments and order; the finding says which, in"
+    " brackets"
+)
+_VARIES: Final = {
+    "migration-missing": _BY_TIER,
+    "live-edited-by-hand": _BY_TIER,
+    "migration-wrong": _BY_TIER,
+    "conflicting-definitions": _BY_TIER,
+    "extension-not-here": "warning where only the name stood in",
+}
 
 _PAGES: Final = (
     (

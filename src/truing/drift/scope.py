@@ -19,9 +19,8 @@ from truing.catalog.model import CatalogValue, Snapshot, Table
 from truing.catalog.parts import part_fields
 from truing.catalog.read import OWN_SCHEMA
 from truing.drift.model import LeftOut
-from truing.names import QualifiedName
+from truing.names import QualifiedName, is_own
 
-_OWN_PREFIXES: Final = ("__truing_", "zzzz_truing_")
 _FAMILIES: Final = ("tables", "views", "sequences", "functions", "types")
 
 MODEL_KINDS: Final = frozenset({"table", "column", "constraint", "index"})
@@ -75,7 +74,7 @@ def _without_own(table: Table, out: list[LeftOut]) -> Table:
     parts: dict[str, tuple[Any, ...]] = {}
     for part in ("columns", "constraints", "indexes", "triggers"):
         values = getattr(table, part)
-        own = [each for each in values if each.name.startswith(_OWN_PREFIXES)]
+        own = [each for each in values if is_own(each.name)]
         out.extend(
             LeftOut("of an online operation, until it is settled", f"{each.name} on {table.name}") for each in own
         )

@@ -17,13 +17,14 @@ import msgspec
 import psycopg
 
 from truing.catalog.read import read_table
-from truing.changes import AnyChange, CreateTable, DropColumn, RestoreColumnType
+from truing.changes import AlterColumnType, AnyChange, CreateTable, DropColumn, RestoreColumnType
 from truing.errors import OnlineError, TruingError, UnsupportedChangeError
 from truing.finding import Location
-from truing.names import QualifiedName, literal
+from truing.names import QualifiedName, derived, literal
 from truing.online import journal
 from truing.online.database import check_target, naming
 from truing.online.events import Observer, current_observer
+from truing.online.operations.convert import identity
 from truing.online.operations.convert_back import refuse_lost
 from truing.online.operations.planners import planner_of
 from truing.online.run import stop_requested
@@ -274,6 +275,20 @@ def _valid(table: QualifiedName, connection: psycopg.Connection[Any]) -> Check:
     ).fetchone()
     bad = row[0] if row else None
     return Check(f"every constraint and index of {table} is valid", bad is None, bad or "")
+
+
+def kept(
+    recorded: tuple[RecordedRevision, ...], connection: psycopg.Connection[Any]
+) -> tuple[tuple[QualifiedName, str], ...]:
+    """Name the columns whose old values are kept beside them since these revisions, until their contract."""
+    found = []
+    for change in (each for one in recorded for statement in one.statements for each in statement.changes):
+        if isinstance(change, AlterColumnType):
+            table = read_table(connection, change.table)
+            old = derived(identity(change.table, change.column), "old")
+            if table is not None and table.column(old) is not None:
+                found.append((change.table, change.column))
+    return tuple(found)
 
 
 def connect(project: Project, **options: str) -> psycopg.Connection[Any]:

@@ -41,9 +41,18 @@ def audit_document(
         tables=[table for each in audit.tables for table in _tables(each)],
         facts=facts,
         summary=_summary(audit),
-        next_steps=("truing upgrade --plan",) if audit.revisions else (),
+        next_steps=_next(audit),
         fail_on=fail_on,
     )
+
+
+def _next(audit: Audit) -> tuple[str, ...]:
+    if any(count.verdict == "refused" for table in audit.tables for count in table.classes):
+        return (
+            "choose in the revision what becomes of these rows (dirty=, orphans=): docs/how-to/choose-a-policy.md",
+            "truing audit",
+        )
+    return ("truing upgrade --plan",) if audit.revisions else ()
 
 
 def _tables(table: TableAudit) -> Iterator[Table]:

@@ -8,6 +8,11 @@ from rich.markdown import Markdown
 from truing.rule import Rule
 
 
+def severity_of(rule: Rule) -> str:
+    """Say how much the findings of a rule matter, and which of them otherwise."""
+    return f"{rule.severity}; {rule.varies}" if rule.varies else rule.severity.value
+
+
 def page(rule: Rule) -> str:
     """Write the page of a rule as Markdown."""
     docs = rule.docs
@@ -17,7 +22,7 @@ def page(rule: Rule) -> str:
     )
     parts = [
         f"# {rule.name} ({rule.code})",
-        f"Severity: {rule.severity}. Since {rule.since}. Looks at: `{rule.on.__name__}`.",
+        f"Severity: {severity_of(rule)}. Since {rule.since}. Looks at: `{rule.on.__name__}`.",
         f"## What it does\n\n{docs.what}",
         f"## Why is this bad?\n\n{docs.why}",
         f"## Example\n\n```{docs.example.language}\n{docs.example.code}```",

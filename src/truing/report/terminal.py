@@ -6,6 +6,7 @@ that neither terminal escapes nor markup in it have any effect.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from rich import box
@@ -21,6 +22,10 @@ from truing.report.document import Cell, Document, ReportedFinding, ReportedPlan
 _COLOURS: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "blue"}
 _WHOLE: Final = 1000
 """From here on nobody reads decimals."""
+FEW: Final = 3
+"""So many hints of a rule are shown in full."""
+LONGEST_QUERY: Final = 50_000
+"""A query that is cut cannot be run."""
 
 _RUN: Final = {
     "locked": "one short transaction",
@@ -40,8 +45,14 @@ def render_full(document: Document, console: Console) -> None:
         console.print()
     for plan in document.plans:
         _plan(plan, console)
-    for finding in document.findings:
+    shown, folded = _folded(document.findings)
+    for finding in shown:
         _finding(finding, console)
+    for rule, subjects in folded.items():
+        head = Text.assemble((Severity.INFO.value, _COLOURS[Severity.INFO]), " ", (clean(rule), "bold"))
+        _print(console, head.append(f" {len(subjects):,} more; --output-format concise has a line for each"))
+        _indented(console, Text(clean(", ".join(subjects), longest=LONGEST_CELL * 2)))
+        console.print()
     if document.facts:
         _print(console, _facts(document))
         console.print()
@@ -49,6 +60,21 @@ def render_full(document: Document, console: Console) -> None:
     _print(console, Text(clean(document.summary), "bold green" if good else "bold red"))
     for step in document.next_steps:
         _print(console, Text.assemble(("  next: ", "dim"), clean(step)))
+
+
+def _folded(
+    findings: Iterable[ReportedFinding],
+) -> tuple[list[ReportedFinding], dict[str, list[str]]]:
+    """Keep a few hints of each rule, and the subjects of the rest: hundreds of them would hide what matters."""
+    hints: dict[str, list[ReportedFinding]] = {}
+    for finding in findings:
+        if finding.severity is Severity.INFO:
+            hints.setdefault(finding.rule, []).append(finding)
+    # One that is left would take no less room.
+    many = {rule: found for rule, found in hints.items() if len(found) > FEW + 1}
+    rest = {finding.fingerprint for found in many.values() for finding in found[FEW:]}
+    shown = [each for each in findings if each.severity is not Severity.INFO or each.fingerprint not in rest]
+    return shown, {rule: [each.subject for each in found[FEW:]] for rule, found in many.items()}
 
 
 def render_concise(document: Document, console: Console) -> None:
@@ -100,20 +126,32 @@ def _finding(finding: ReportedFinding, console: Console) -> None:
     if finding.location:
         head.append(f"  {clean(finding.location.file)}:{finding.location.line}", "dim")
     _print(console, head)
-    body: list[Text] = [Text(clean(finding.message, multiline=True))]
+    _indented(console, Text(clean(finding.message, multiline=True)))
     if finding.revision:
-        body.append(Text.assemble(("revision: ", "dim"), clean(finding.revision)))
+        _indented(console, Text.assemble(("revision: ", "dim"), clean(finding.revision)))
     for each in finding.evidence:
-        body.append(Text.assemble((f"{clean(each.label)}: ", "dim"), clean(each.value, multiline=True)))
+        _indented(console, Text.assemble((f"{clean(each.label)}: ", "dim"), clean(each.value, multiline=True)))
         if each.query:
-            body.append(Text(clean(each.query, multiline=True), "cyan"))
-    for line in body:
-        _print(console, Padding(line, (0, 0, 0, 2)))
+            _indented(console, Text(clean(each.query, multiline=True, longest=LONGEST_QUERY), "cyan"), whole=True)
     if finding.remedy:
-        _print(
-            console, Padding(Text.assemble(("instead: ", "green"), clean(finding.remedy, multiline=True)), (0, 0, 0, 2))
-        )
+        remedy = Text.assemble(("instead: ", "green"), clean(finding.remedy, multiline=True))
+        # At a terminal it is read; from a pipe it is copied, and a line break in a literal makes another literal of it.
+        _indented(console, remedy, whole=not console.is_terminal)
     console.print()
+
+
+def _indented(console: Console, text: Text, *, whole: bool = False) -> None:
+    """Print text two columns in, without blanks at the ends of lines.
+
+    Args:
+        console: where to.
+        text: what.
+        whole: break no line: it is to be copied, and the terminal wraps it without changing it.
+    """
+    lines = text.split() if whole else text.wrap(console, max(console.width - 2, 1), overflow="fold")
+    for line in lines:
+        line.rstrip()
+        console.print(Text.assemble("  ", line) if line else Text(), soft_wrap=True)
 
 
 def _plan(plan: ReportedPlan, console: Console) -> None:

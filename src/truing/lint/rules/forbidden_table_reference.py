@@ -11,7 +11,14 @@ from truing.lint.facts import TableReference
 from truing.rule import rule
 
 
-@rule("TR101", "forbidden-table-reference", on=TableReference, severity=Severity.ERROR, since="0.1")
+@rule(
+    "TR101",
+    "forbidden-table-reference",
+    on=TableReference,
+    severity=Severity.ERROR,
+    since="0.1",
+    varies="info for the text of a function body",
+)
 def forbidden_table_reference(reference: TableReference, context: Context) -> Iterator[Finding]:
     """Find references to a table of ``forbidden-tables``.
 

@@ -12,7 +12,14 @@ from truing.orm.subjects import (
 from truing.rule import Problem, rule
 
 
-@rule("TR307", "deleted-despite-set-null", on=MappedRelationship, severity=Severity.WARNING, since="0.1")
+@rule(
+    "TR307",
+    "deleted-despite-set-null",
+    on=MappedRelationship,
+    severity=Severity.WARNING,
+    since="0.1",
+    varies="error with passive_deletes, where it depends on what is loaded",
+)
 def deleted_despite_set_null(subject: MappedRelationship, _context: Context) -> Iterator[Problem]:
     """Find ORM cascades that contradict ON DELETE SET NULL.
 

@@ -11,6 +11,7 @@ from truing.orm.live import (
     LARGEST,
     longest,
 )
+from truing.orm.remedies import online
 from truing.orm.subjects import (
     LiveForeignKey,
 )
@@ -69,7 +70,7 @@ def foreign_key_type_mismatch(subject: LiveForeignKey, context: Context) -> Iter
         yield Problem(
             f"{subject.owner.column_name(name)} is {one.type} and points at {parent.name.sql}.{ident(referenced)},"
             f" which is {other.type}: not every key of the parent fits.",
-            remedy=f"ALTER TABLE {subject.table.name.sql} ALTER COLUMN {ident(name)} TYPE {other.type};",
+            remedy=online("convert_column_online", subject.table.name, name, other.type),
         )
 
 

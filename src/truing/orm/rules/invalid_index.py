@@ -13,7 +13,9 @@ from truing.orm.subjects import (
 from truing.rule import Problem, rule
 
 
-@rule("TR356", "invalid-index", on=MappedTable, severity=Severity.WARNING, since="0.1")
+@rule(
+    "TR356", "invalid-index", on=MappedTable, severity=Severity.WARNING, since="0.1", varies="error for a unique index"
+)
 def invalid_index(subject: MappedTable, _context: Context) -> Iterator[Problem]:
     """Find indexes that a failed CREATE INDEX CONCURRENTLY left behind.
 

@@ -16,7 +16,14 @@ from truing.orm.subjects import (
 from truing.rule import Problem, rule
 
 
-@rule("TR324", "misleading-annotation", on=MappedColumn, severity=Severity.WARNING, since="0.1")
+@rule(
+    "TR324",
+    "misleading-annotation",
+    on=MappedColumn,
+    severity=Severity.WARNING,
+    since="0.1",
+    varies="info where the annotation allows a None that cannot come",
+)
 def misleading_annotation(subject: MappedColumn, context: Context) -> Iterator[Problem]:
     """Find annotations that are wrong about None.
 

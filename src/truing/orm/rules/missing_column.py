@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy.dialects import postgresql
-
 from truing.finding import Severity
-from truing.names import ident
 from truing.orm.context import Context
 from truing.orm.subjects import (
     MappedColumn,
@@ -52,10 +49,10 @@ def missing_column(subject: MappedColumn, _context: Context) -> Iterator[Problem
     known = subject.owner.live or subject.owner.view
     if subject.live is not None or known is None or subject.column.system or subject.column.name in _SYSTEM:
         return
-    type_ = subject.column.type.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
     yield Problem(
         f"{subject.label} is mapped to {subject.path}, which this database does not have.",
-        remedy=f"ALTER TABLE {subject.owner.name.sql} ADD COLUMN {ident(str(subject.column.name))} {type_};",
+        remedy="truing upgrade, where a revision adds it; else write that revision: truing revision -m"
+        f' "add {subject.column.name}"',
     )
 
 

@@ -13,7 +13,14 @@ from truing.orm.subjects import (
 from truing.rule import Problem, rule
 
 
-@rule("TR340", "missing-privilege", on=MappedTable, severity=Severity.ERROR, since="0.1")
+@rule(
+    "TR340",
+    "missing-privilege",
+    on=MappedTable,
+    severity=Severity.ERROR,
+    since="0.1",
+    varies="warning where it may read, but not write",
+)
 def missing_privilege(subject: MappedTable, context: Context) -> Iterator[Problem]:
     """Find privileges that the application lacks.
 

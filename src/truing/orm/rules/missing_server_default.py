@@ -18,7 +18,14 @@ from truing.orm.triggers import may_write
 from truing.rule import Problem, rule
 
 
-@rule("TR329", "missing-server-default", on=MappedColumn, severity=Severity.ERROR, since="0.1")
+@rule(
+    "TR329",
+    "missing-server-default",
+    on=MappedColumn,
+    severity=Severity.ERROR,
+    since="0.1",
+    varies="warning where the column may stay NULL",
+)
 def missing_server_default(subject: MappedColumn, context: Context) -> Iterator[Problem]:
     """Find server defaults that are not in the database.
 

@@ -49,5 +49,5 @@ def missing_table(subject: MappedTable, context: Context) -> Iterator[Problem]:
     yield Problem(
         f"{names + ' is mapped to' if names else 'the models have'} {subject.name.sql}, which this database does not"
         f" have.{hint}",
-        remedy="alembic upgrade head, or: alembic revision --autogenerate",
+        remedy='truing upgrade, where a revision makes it; else write that revision: truing revision -m "..."',
     )

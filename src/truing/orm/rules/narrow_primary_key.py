@@ -16,7 +16,9 @@ from truing.orm.subjects import (
 from truing.rule import Problem, rule
 
 
-@rule("TR333", "narrow-primary-key", on=MappedColumn, severity=Severity.INFO, since="0.1")
+@rule(
+    "TR333", "narrow-primary-key", on=MappedColumn, severity=Severity.INFO, since="0.1", varies="warning for smallint"
+)
 def narrow_primary_key(subject: MappedColumn, _context: Context) -> Iterator[Problem]:
     """Find counted primary keys that are not bigint.
 

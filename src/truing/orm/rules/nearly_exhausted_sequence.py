@@ -16,7 +16,14 @@ from truing.orm.subjects import (
 from truing.rule import Problem, rule
 
 
-@rule("TR334", "nearly-exhausted-sequence", on=MappedColumn, severity=Severity.WARNING, since="0.1")
+@rule(
+    "TR334",
+    "nearly-exhausted-sequence",
+    on=MappedColumn,
+    severity=Severity.WARNING,
+    since="0.1",
+    varies="error from 80 % on",
+)
 def nearly_exhausted_sequence(subject: MappedColumn, context: Context) -> Iterator[Problem]:
     """Find sequences that have used up most of their numbers.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from truing.finding import Severity
-from truing.names import ident
 from truing.orm.context import Context
 from truing.orm.live import (
     is_not_null,
 )
+from truing.orm.remedies import online
 from truing.orm.subjects import (
     MappedColumn,
 )
@@ -52,10 +52,7 @@ def nullable_in_database_only(subject: MappedColumn, context: Context) -> Iterat
         return
     if is_not_null(context.types, table, live) or live.generated:
         return
-    name, check = ident(live.name), ident(f"{live.name}_not_null")
     yield Problem(
         f"{subject.label} is NOT NULL by the model, but {subject.path} may be NULL: None may come back.",
-        remedy=f"ALTER TABLE {table.name.sql} ADD CONSTRAINT {check} CHECK ({name} IS NOT NULL) NOT VALID;\n"
-        f"ALTER TABLE {table.name.sql} VALIDATE CONSTRAINT {check};\n"
-        f"ALTER TABLE {table.name.sql} ALTER COLUMN {name} SET NOT NULL, DROP CONSTRAINT {check};",
+        remedy=online("set_not_null_online", table.name, live.name),
     )

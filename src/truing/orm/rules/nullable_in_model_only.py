@@ -19,7 +19,14 @@ from truing.orm.triggers import may_write
 from truing.rule import Problem, rule
 
 
-@rule("TR325", "nullable-in-model-only", on=MappedColumn, severity=Severity.ERROR, since="0.1")
+@rule(
+    "TR325",
+    "nullable-in-model-only",
+    on=MappedColumn,
+    severity=Severity.ERROR,
+    since="0.1",
+    varies="warning where a default is given, so that only an explicit None fails",
+)
 def nullable_in_model_only(subject: MappedColumn, context: Context) -> Iterator[Problem]:
     """Find columns that the model may leave empty and the database may not.
 

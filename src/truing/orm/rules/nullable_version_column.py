@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from truing.finding import Severity
-from truing.names import ident
 from truing.orm.context import Context
 from truing.orm.live import (
     is_not_null,
 )
+from truing.orm.remedies import online
 from truing.orm.subjects import (
     MappedClass,
 )
@@ -55,6 +55,5 @@ def nullable_version_column(subject: MappedClass, context: Context) -> Iterator[
     yield Problem(
         f"{subject.owner.column_name(column.name)} counts versions and may be NULL: such a row can never be updated"
         " through the ORM.",
-        remedy=f"UPDATE {live.name.sql} SET {ident(column.name)} = 1 WHERE {ident(column.name)} IS NULL;\n"
-        f"ALTER TABLE {live.name.sql} ALTER COLUMN {ident(column.name)} SET NOT NULL;",
+        remedy=online("set_not_null_online", live.name, column.name, nulls={"value": "1"}),
     )

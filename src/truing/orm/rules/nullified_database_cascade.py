@@ -12,7 +12,14 @@ from truing.orm.subjects import (
 from truing.rule import Problem, rule
 
 
-@rule("TR303", "nullified-database-cascade", on=MappedRelationship, severity=Severity.WARNING, since="0.1")
+@rule(
+    "TR303",
+    "nullified-database-cascade",
+    on=MappedRelationship,
+    severity=Severity.WARNING,
+    since="0.1",
+    varies="error where the column is NOT NULL, so that the delete fails",
+)
 def nullified_database_cascade(subject: MappedRelationship, context: Context) -> Iterator[Problem]:
     """Find relationships that nullify what the database would delete.
 

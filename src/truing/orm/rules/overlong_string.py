@@ -19,7 +19,14 @@ from truing.orm.subjects import (
 from truing.rule import Problem, rule
 
 
-@rule("TR319", "overlong-string", on=MappedColumn, severity=Severity.WARNING, since="0.1")
+@rule(
+    "TR319",
+    "overlong-string",
+    on=MappedColumn,
+    severity=Severity.WARNING,
+    since="0.1",
+    varies="error for an enum, whose longest label does not fit",
+)
 def overlong_string(subject: MappedColumn, context: Context) -> Iterator[Problem]:
     """Find strings that are longer in the model than in the database.
 

@@ -14,7 +14,14 @@ from truing.orm.subjects import (
 from truing.rule import Problem, rule
 
 
-@rule("TR355", "redundant-index", on=MappedTable, severity=Severity.INFO, since="0.1")
+@rule(
+    "TR355",
+    "redundant-index",
+    on=MappedTable,
+    severity=Severity.INFO,
+    since="0.1",
+    varies="warning where the two are equal",
+)
 def redundant_index(subject: MappedTable, _context: Context) -> Iterator[Problem]:
     """Find indexes that another index covers.
 

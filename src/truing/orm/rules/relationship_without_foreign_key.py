@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from truing.finding import Severity
-from truing.names import idents
+from truing.names import QualifiedName
 from truing.orm.context import Context
+from truing.orm.remedies import online
 from truing.orm.subjects import (
     MappedRelationship,
 )
 from truing.rule import Problem, rule
 
 
-@rule("TR310", "relationship-without-foreign-key", on=MappedRelationship, severity=Severity.WARNING, since="0.1")
+@rule(
+    "TR310",
+    "relationship-without-foreign-key",
+    on=MappedRelationship,
+    severity=Severity.WARNING,
+    since="0.1",
+    varies="error where the model has the foreign key",
+)
 def relationship_without_foreign_key(subject: MappedRelationship, context: Context) -> Iterator[Problem]:
     """Find relationships whose foreign key is not in the database.
 
@@ -81,10 +89,14 @@ def relationship_without_foreign_key(subject: MappedRelationship, context: Conte
         yield Problem(
             f"{subject.label} relies on {names} pointing at a row of {referenced.name.sql}, but {told}: rows may point"
             " at nothing.",
-            remedy=f"ALTER TABLE {referring.name.sql} ADD FOREIGN KEY ({idents(columns)}) REFERENCES"
-            f" {referenced.name.sql} ({idents(targets)}) NOT VALID;",
+            remedy=_remedy(referring.name, columns, referenced.name, targets),
             severity=Severity.ERROR if declared else None,
         )
+
+
+def _remedy(table: QualifiedName, columns: tuple[str, ...], referenced: QualifiedName, targets: tuple[str, ...]) -> str:
+    elsewhere = {} if referenced.schema == table.schema else {"referent_schema": referenced.schema}
+    return online("add_foreign_key_online", table, list(columns), referenced.name, list(targets), **elsewhere)
 
 
 def _first(other: object, subject: MappedRelationship) -> bool:

@@ -17,7 +17,14 @@ from truing.orm.subjects import (
 from truing.rule import Problem, rule
 
 
-@rule("TR313", "unindexed-foreign-key", on=LiveForeignKey, severity=Severity.WARNING, since="0.1")
+@rule(
+    "TR313",
+    "unindexed-foreign-key",
+    on=LiveForeignKey,
+    severity=Severity.WARNING,
+    since="0.1",
+    varies="info where another index covers a part, or neither ON DELETE nor a relationship looks the rows up",
+)
 def unindexed_foreign_key(subject: LiveForeignKey, _context: Context) -> Iterator[Problem]:
     """Find foreign keys whose columns no index begins with.
 
