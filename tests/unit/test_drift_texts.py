@@ -9,7 +9,8 @@ from sqlalchemy import make_url
 from truing.catalog.diff import Difference
 from truing.drift.equivalent import Judge, canonical, canonical_statement
 from truing.drift.exchange import Server, environment, url_of
-from truing.drift.model import Tier
+from truing.drift.findings import finding
+from truing.drift.model import Aspect, Drift, Tier, Verdict
 from truing.drift.tiers import tier
 
 SERVER = Server(host="/run/s p", port=5433, user="postgres", dbname='a "b"')
@@ -106,3 +107,36 @@ def test_an_env_py_may_hand_the_scratch_address_to_a_config_parser():
 )
 def test_what_a_difference_does(kind, attribute, before, after, expected):
     assert tier(Difference(kind, "x", attribute, before, after)) is expected
+
+
+@pytest.mark.parametrize(
+    ("fix", "online"),
+    [
+        ("op.alter_column('t', 'c', type_=sa.Uuid(), postgresql_using='c::uuid')", "op.convert_column_online"),
+        ("op.execute('ALTER TABLE a.t ALTER COLUMN c TYPE a.mood USING c::a.mood')", "op.convert_column_online"),
+        ("op.create_index('ix', 't', ['c'], unique=False)", "op.create_index_online"),
+        ("op.execute('CREATE UNIQUE INDEX ix ON a.t USING btree (lower(c))')", "op.create_index_online"),
+        ("op.drop_index('ix', table_name='t')", "op.drop_index_online"),
+        ("op.execute('ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (c) REFERENCES p(id)')", "op.add_foreign_key_online"),
+        ("op.execute('ALTER TABLE t ADD CONSTRAINT k CHECK ((c > 0))')", "op.add_check_online"),
+        ("op.execute('ALTER TABLE t ADD CONSTRAINT u UNIQUE (c)')", "op.add_unique_online"),
+        ("op.alter_column('t', 'c', nullable=False)", "op.set_not_null_online"),
+        ("op.alter_column('t', 'c', nullable=True)", ""),
+        ("op.add_column('t', sa.Column('c', sa.Text(), nullable=True))", ""),
+        ("op.create_table('t')\nop.create_index('ix', 't', ['c'])", ""),
+    ],
+)
+def test_a_fix_that_blocks_names_the_operation_that_does_not(fix, online):
+    aspect = Aspect("type", "uuid", "text", None)
+    drift = Drift(
+        kind="column",
+        name="t.c",
+        verdict=Verdict.MIGRATION_MISSING,
+        aspects=(aspect,),
+        sides=("models", "migrations"),
+        remedy=f"In a new revision:\n{fix}",
+    )
+    remedy = finding(drift).remedy
+    assert remedy.removeprefix(drift.remedy) == (
+        f"\n# Where the table is in use, without blocking it: {online}." if online else ""
+    )

@@ -7,13 +7,11 @@ What comes out is shown as it is in the catalog, by GitHub, GitLab, MkDocs and S
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
 
-_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
-"""Categories without a shape of their own; a mark that turns the direction of writing would reorder a whole line."""
+from truing.visible import spelled
 
 _ENTITIES: Final = {ord(each): f"&#{ord(each)};" for each in "\\`|<>&*_[]{}~#!$\"'@"}
 _PROSE: Final = {number: entity for number, entity in _ENTITIES.items() if chr(number) not in "'\"@!"}
@@ -23,15 +21,7 @@ _LINE_START: Final = re.compile(r"[-+=]|\d+[.)]")
 
 def visible(text: str, *, multiline: bool = False) -> str:
     r"""Show what cannot be seen as Python would spell it; line breaks stay only in ``multiline`` text."""
-    return "".join(_visible(each, multiline=multiline) for each in text)
-
-
-def _visible(character: str, *, multiline: bool) -> str:
-    if character == " " or (multiline and character in "\n\t"):
-        return character
-    if unicodedata.category(character) not in _UNSEEN:
-        return character
-    return character.encode("unicode_escape").decode("ascii")
+    return "".join(each if multiline and each in "\n\t" else spelled(each) for each in text)
 
 
 def code(text: str) -> str:

@@ -8,15 +8,12 @@ markup needs no escaping, since reporters only ever build :class:`rich.text.Text
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Final
+
+from truing.visible import spelled
 
 LONGEST_CELL: Final = 120
 LONGEST_TEXT: Final = 4_000
-
-_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
-"""Categories without a shape of their own. An NBSP is shown as ``\\xa0``: that is how a person finds it."""
-
 
 _LOG_COMMAND: Final = re.compile(
     r":(?=:\s*(?:add-mask|add-matcher|add-path|debug|echo|endgroup|error|group|notice|remove-matcher|save-state|set-env"
@@ -44,17 +41,9 @@ def clean(text: str, *, multiline: bool = False, longest: int = LONGEST_TEXT) ->
     return shown if kept is text else f"{shown}... ({len(text):,} characters)"
 
 
-def is_seen(character: str) -> bool:
-    """Tell whether a character has a shape of its own."""
-    return unicodedata.category(character) not in _UNSEEN
-
-
 def _visible(character: str, *, multiline: bool) -> str:
-    if character == " " or (character == "\n" and multiline):
+    if character == "\n" and multiline:
         return character
     if character == "\t" and multiline:
         return "    "
-    if is_seen(character):
-        return character
-    # The spelling of a Python string, so that it can be pasted into one.
-    return character.encode("unicode_escape").decode("ascii")
+    return spelled(character)

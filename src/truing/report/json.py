@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from truing.report.clean import is_seen
 from truing.report.document import VERSION, Document
+from truing.visible import is_seen
 
 SCHEMA_FILE: Final = Path(__file__).with_name(f"schema-v{VERSION}.json")
 
