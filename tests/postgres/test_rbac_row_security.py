@@ -10,7 +10,7 @@ from alembic import command
 from sqlalchemy import create_engine, text
 
 from truing.catalog.read import read_snapshot
-from truing.rbac import script
+from truing.rbac import program, script
 from truing.rbac.differences import differences
 from truing.rbac.models import Base
 
@@ -225,6 +225,10 @@ def test_schema_functions_and_setting_have_the_names_that_are_given(engine, data
         (one,)
     ]
     assert database.execute("SELECT to_regnamespace('rbac')") == [(None,)]
+    with engine.begin() as connection:
+        # Brought up to date, it stays so.
+        program.install(connection, schema=told["schema"], program=told["program"], application="app_user")
+    assert as_role(database, "app_user", one, query, "tenancy.who") == [(one,)]
     with engine.connect() as connection:
         script.downgrade(connection, BEFORE, **told)
     assert database.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'pro \"gram'") == [(0,)]

@@ -124,7 +124,7 @@ def _scratch(url: str | None, major: int) -> Iterator[str]:
 @click.option("--application", metavar="ROLE", help="The role that the application connects as: it may ask.")
 @click.option("--administrator", metavar="ROLE", help="A role that may call everything.")
 @click.option("--owner", metavar="ROLE", help="That the functions are to belong to; it must see every tenant.")
-@click.option("--setting", default="app.tenant_id", show_default=True, metavar="NAME", help="That holds the tenant.")
+@click.option("--setting", metavar="NAME", help="That holds the tenant; at first app.tenant_id.")
 @click.option(
     "--bind",
     type=click.Choice(BINDINGS),
@@ -138,13 +138,19 @@ def _scratch(url: str | None, major: int) -> Iterator[str]:
 @functions
 @common
 def install_command(
-    invocation: Invocation, show: bool, schema: str, program: str, claim: str | None, **roles: Any
+    invocation: Invocation,
+    show: bool,
+    schema: str,
+    program: str,
+    claim: str | None,
+    setting: str | None,
+    **roles: Any,
 ) -> int:
     """Bring the functions and triggers into a database with the tables, or up to date there.
 
-    It may be run again at any time: what is there is replaced, and every role is compiled. Without --bind, a tenant
-    stays bound as it is; at first by the setting. With --bind supabase the roles are authenticated and service_role
-    unless they are named.
+    It may be run again at any time: what is there is replaced, and every role is compiled. Without --bind, --claim and
+    --setting, a tenant stays bound as it is; at first by the setting. With --bind supabase the roles are authenticated
+    and service_role unless they are named.
 
     \b
     Examples:
@@ -153,18 +159,18 @@ def install_command(
       truing rbac install --bind supabase
       truing rbac install --show | psql -1
     """
-    from truing.rbac.program import install, statements
+    from truing.rbac.program import SETTING, install, statements
     from truing.rbac.program.binding import CLAIM, Claim
     from truing.report.document import document
 
     by = None if claim is None else Claim.parse(claim)
     if show:
-        every = statements(schema=schema, program=program, claim=by or CLAIM, **roles)
+        every = statements(schema=schema, program=program, claim=by or CLAIM, setting=setting or SETTING, **roles)
         written = ";\n\n".join(every) + ";\n"
         click.echo(written, nl=False)
         return 0
     with using(invocation, schema) as connection:
-        compiled = install(connection, schema=schema, program=program, claim=by, **roles)
+        compiled = install(connection, schema=schema, program=program, claim=by, setting=setting, **roles)
     summary = f"The functions are in the schema {program}, and the triggers on the tables of {schema}."
     return invocation.answer(document("rbac install", summary=summary, facts={"compiled": compiled}))
 

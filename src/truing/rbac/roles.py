@@ -42,7 +42,7 @@ def named() -> Roles:
     """Return the roles of the running revision."""
     given = place.given()
     profile = str(given.get("profile") or "")
-    if not profile and binding.said(place.bound())[0] == "supabase":
+    if not profile and binding.said(place.bound()).bind == "supabase":
         # Once it is so, it need not be said again, on the way back least of all.
         profile = "supabase"
     if profile not in {"", "supabase"}:

@@ -107,8 +107,8 @@ def _supabase(schema: str, program: str, claim: Claim) -> tuple[Invariant, ...]:
 
 def verify(connection: Connection, *, schema: str = SCHEMA, program: str = PROGRAM) -> tuple[Result, ...]:
     """Ask every invariant, within the connection's transaction."""
-    bind, claim = binding.said(connection.exec_driver_sql(binding.question(program).replace("%", "%%")).scalar_one())
-    every = invariants(schema=schema, program=program, bind=bind, claim=claim)
+    bound = binding.said(connection.exec_driver_sql(binding.question(program).replace("%", "%%")).scalar_one())
+    every = invariants(schema=schema, program=program, bind=bound.bind, claim=bound.claim)
     if connection.exec_driver_sql(f"SELECT to_regclass({literal(supabase.USERS)})").scalar_one() is None:
         every = tuple(each for each in every if each.name != "users-have-profiles")
     found = []

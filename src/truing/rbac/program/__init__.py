@@ -27,7 +27,7 @@ SCHEMA: Final = "public"
 PROGRAM: Final = "rbac"
 """The schema of the functions, which is also the channel of their notifications."""
 
-SETTING: Final = "app.tenant_id"
+SETTING: Final = binding.SETTING
 """The setting that holds a transaction's tenant."""
 
 FILES: Final = ("tenant", "versions", "compile", "audit", "guard", "granting", "asking")
@@ -110,10 +110,8 @@ def statements(
         made.append(binding.refuse_ways_around(schema, application=application, administrator=administrator))
     if bind is not None and bind in binding.TABLES:
         table = binding.TABLES[bind]
-        made += [
-            _PLACE.sub(fill, _pieces(bind)[table]),
-            *binding.close(QualifiedName(program, table).sql, application=application, owner=owner),
-        ]
+        made.append(_PLACE.sub(fill, _pieces(bind)[table]))
+        made += binding.close(QualifiedName(program, table).sql, application=application, owner=owner)
     for name, statement in functions(bind or "setting").items():
         where = f"{known['program']}.{ident(name)}"
         made += [_PLACE.sub(fill, statement), f"REVOKE EXECUTE ON FUNCTION {where} FROM PUBLIC"]
@@ -126,7 +124,10 @@ def statements(
     if bind == "supabase" and application is not None and administrator is not None:
         made += supabase.follow_users(schema, program)
         made += () if transition else supabase.tighten(schema, program, application, administrator)
-    made += [binding.remember(program, bind or "setting", claim), _PLACE.sub(fill, _pieces("setting")[KEEP_COUNTING])]
+    made += [
+        binding.remember(program, bind or "setting", claim, setting),
+        _PLACE.sub(fill, _pieces("setting")[KEEP_COUNTING]),
+    ]
     return (*made, *(trigger.create(schema=schema, program=program) for trigger in TRIGGERS))
 
 
@@ -173,7 +174,7 @@ def install(
     *,
     schema: str = SCHEMA,
     program: str = PROGRAM,
-    setting: str = SETTING,
+    setting: str | None = None,
     application: str | None = None,
     administrator: str | None = None,
     owner: str | None = None,
@@ -183,21 +184,21 @@ def install(
     """Bring the program into a database, or up to date there, and compile every role.
 
     Runs in the connection's transaction, which the caller commits; see :func:`statements` for the arguments. Without
-    ``bind``, the tenant stays bound as it is; without ``claim``, by the same one.
+    ``bind``, the tenant stays bound as it is; without ``claim`` and ``setting``, by the same ones.
 
     Returns:
         How many roles had masks that were not what their grants say.
     """
-    bound, by = binding.said(connection.exec_driver_sql(binding.question(program).replace("%", "%%")).scalar_one())
+    bound = binding.said(connection.exec_driver_sql(binding.question(program).replace("%", "%%")).scalar_one())
     for statement in statements(
         schema=schema,
         program=program,
-        setting=setting,
+        setting=setting or bound.setting or SETTING,
         application=application,
         administrator=administrator,
         owner=owner,
-        bind=bind or bound,
-        claim=claim or by,
+        bind=bind or bound.bind,
+        claim=claim or bound.claim,
     ):
         connection.exec_driver_sql(statement.replace("%", "%%"))
     changed: int = connection.execute(text(f"SELECT {ident(program)}.rebuild_masks()")).scalar_one()

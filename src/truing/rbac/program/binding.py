@@ -25,6 +25,9 @@ BINDINGS: Final[tuple[Binding, ...]] = get_args(Binding)
 TABLES: Final[Mapping[Binding, str]] = {"role": "tenant_roles", "signed": "tenant_keys"}
 """The table of a binding, which nobody but the functions' owner can read."""
 
+SETTING: Final = "app.tenant_id"
+"""The setting that holds a transaction's tenant, unless another is named."""
+
 _SAID: Final = "Bound by: "
 
 USERS_OWN: Final = frozenset({"user_metadata", "raw_user_meta_data"})
@@ -120,10 +123,11 @@ def keep(program: str) -> str:
     )
 
 
-def remember(program: str, bind: Binding, claim: Claim = CLAIM) -> str:
-    """Write the statement that says in the catalog how the tenant is bound."""
-    what = f"{bind} {claim.dotted}" if bind == "supabase" else bind
-    return f"COMMENT ON FUNCTION {current(program).sql}() IS {literal(_SAID + what)}"
+def remember(program: str, bind: Binding, claim: Claim, setting: str) -> str:
+    """Write the statement that says in the catalog how the tenant is bound, and by which claim or unusual setting."""
+    by = claim.dotted if bind == "supabase" else setting
+    what = _SAID + bind if by == SETTING else f"{_SAID}{bind} {by}"
+    return f"COMMENT ON FUNCTION {current(program).sql}() IS {literal(what)}"
 
 
 def question(program: str) -> str:
@@ -132,11 +136,21 @@ def question(program: str) -> str:
     return f"SELECT pg_catalog.obj_description(pg_catalog.to_regprocedure({name}), 'pg_proc')"
 
 
-def said(comment: str | None) -> tuple[Binding, Claim]:
-    """Read the answer: by the setting, where the catalog says nothing else; and by which claim."""
-    bind, _, path = (comment or "").removeprefix(_SAID).partition(" ")
-    found: Binding = next((each for each in BINDINGS if bind == each), "setting")
-    return found, Claim.parse(path) if found == "supabase" and path else CLAIM
+class Bound(msgspec.Struct, frozen=True):
+    """How the tenant is bound, and the claim and the setting by which."""
+
+    bind: Binding = "setting"
+    claim: Claim = CLAIM
+    setting: str | None = None
+
+
+def said(comment: str | None) -> Bound:
+    """Read the answer: by the setting, where the catalog says nothing else."""
+    word, _, by = (comment or "").removeprefix(_SAID).partition(" ")
+    bind: Binding | None = next((each for each in BINDINGS if word == each), None)
+    if bind is None or not by:
+        return Bound(bind or "setting")
+    return Bound(bind, claim=Claim.parse(by)) if bind == "supabase" else Bound(bind, setting=by)
 
 
 def close(table: str, *, application: str | None, owner: str | None) -> tuple[str, ...]:
