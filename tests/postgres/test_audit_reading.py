@@ -201,7 +201,9 @@ class TestCommand:
         assert "public.p: 1,000 rows" in out
         assert "1,000 rows hold NULL" in out
         assert "SELECT t.id, t.b FROM public.p AS t WHERE t.b IS NULL" in out
-        assert max(map(len, out.splitlines())) <= 80
+        # What is to be copied stays in one piece where nobody looks at it on a terminal.
+        whole = ("  SELECT", "  instead:")
+        assert max(len(line) for line in out.splitlines() if not line.startswith(whole)) <= 80
 
     def test_it_passes_when_nothing_is_refused(self, audited, capsys):
         audited('op.set_not_null_online("p", "b", nulls={"value": "0"})')

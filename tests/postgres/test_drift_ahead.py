@@ -28,24 +28,25 @@ metadata = Metadata()
 Table("things", metadata, Column("id", Integer, primary_key=True), Column("name", {kind}))
 """
 CASES = {
-    "nothing is needed": ("", "sa.Text", "Text", 1),
+    "nothing is needed": ("", "sa.Text", "Text", (1,)),
     "an extension of the migrations": (
         'op.execute("CREATE EXTENSION citext")\n',
         "sa.dialects.postgresql.CITEXT",
         "CITEXT",
-        2,
+        # The first one may be ended before it has begun.
+        (1, 2),
     ),
     "a function of the migrations": (
         FUNCTION,
         'sa.Text, server_default=sa.text("made()")',
         'Text, server_default=text("made()")',
-        2,
+        (2,),
     ),
     "a role of the models": (
         'op.execute("CREATE ROLE somebody_of_both")\nop.execute("GRANT SELECT ON alembic_version TO somebody_of_both")\n',
         "sa.Text",
         'Text)); event.listen(metadata, "before_create", DDL("CREATE ROLE somebody_of_both"',
-        2,
+        (2,),
     ),
 }
 
@@ -68,11 +69,12 @@ def test_models_are_built_again_where_the_guess_was_wrong(tmp_path, case):
     # Whichever of the two makes the role first: the models are judged as what comes after the migrations.
     refused = [each.subject for each in outcome.findings if each.rule == "model-not-creatable"]
     assert refused == (["CREATE ROLE somebody_of_both"] if "role" in case else [])
-    assert len(log.read_text().split()) == builds
+    built = log.read_text().split()
+    assert len(built) in builds
     again = drift.run(project, drift.Options())
     assert again.drifts == ()
     assert again.facts["from the cache"] == "migrations, models"
-    assert len(log.read_text().split()) == builds
+    assert log.read_text().split() == built
 
 
 def test_what_is_built_whole_does_not_depend_on_the_functions_of_the_migrations(tmp_path):

@@ -279,6 +279,8 @@ def give_and_take(connection, tenant, role, profiles, since):
     rate = done / (time.monotonic() - began)
     # In the end the one that is watched has it, which it had not in the beginning.
     if not since[profiles[0]][0]:
+        # Nobody knows which it is until it is done.
+        since[profiles[0]] = None
         connection.execute(GIVE, [tenant, profiles[:1], role])
         since[profiles[0]] = (True, time.monotonic())
     return rate
