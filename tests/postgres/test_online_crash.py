@@ -36,11 +36,12 @@ SELECT md5(string_agg(concat_ws('|', p.id, coalesce(p.tenant_id::text, '<null>')
   p.updated_at), ',' ORDER BY p.id)) FROM profiles p WHERE NOT EXISTS (SELECT FROM truing_demo.ledger l WHERE l.profile_id = p.id)
 """
 REST = """
-SELECT (SELECT md5(string_agg(s::text, ',' ORDER BY id)) FROM (SELECT id, feature_id, tenant_id, url_path FROM sidebar_features) s),
+SELECT (SELECT md5(string_agg(s::text, ',' ORDER BY id)) FROM
+    (SELECT id, feature_id, tenant_id, url_path FROM sidebar_features WHERE sidebar_name <> 'new') s),
   (SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM tenants t),
   (SELECT md5(string_agg(r::text, ',' ORDER BY id)) FROM roles r),
   (SELECT md5(string_agg(u::text, ',' ORDER BY id)) FROM user_roles u WHERE NOT EXISTS
-    (SELECT FROM truing_demo.ledger l WHERE l.profile_id = u.user_id AND l.inserted))
+    (SELECT FROM truing_demo.ledger l WHERE l.profile_id = u.user_id))
 """
 
 
