@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import create_engine
+from sqlalchemy.exc import ProgrammingError
 
 from truing.errors import ConnectionFailedError, UsageError
 from truing.finding import Severity
-from truing.rbac import script
+from truing.rbac import program, script
 from truing.rbac.adopt import adopt, init
 
 
@@ -134,3 +135,20 @@ def test_init_refuses_a_database_in_use(unstamped, database):
 def test_init_says_what_the_server_said(database):
     with pytest.raises(ConnectionFailedError):
         init(database.url.replace(database.name, database.name).replace("postgres@", "nobody_such@"))
+
+
+def test_functions_that_work_for_other_tables_are_not_taken_from_them(rbac_database, world):
+    tenant = world.tenant("acme")
+    world.permission("write")
+    person = world.profile(tenant, world.role(tenant, "editor", "write"))
+    with pytest.raises(UsageError, match="schema rbac are those of the tables in schema public") as refused:
+        init(rbac_database.url, schema="s two")
+    assert "--program" in refused.value.advice
+    assert rbac_database.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 's two'") == [(0,)]
+    # Nor by installing for tables that nothing guards yet: the statements themselves refuse.
+    with world.engine.connect() as connection, pytest.raises(ProgrammingError, match="those of the tables in schema"):
+        program.install(connection, schema="s two")
+    assert world.can(tenant, person, "write")
+    init(rbac_database.url, schema="s two", program="r two")
+    assert world.can(tenant, person, "write")
+    assert rbac_database.execute("SELECT count(*) FROM \"r two\".versions_of('{}')") == [(0,)]

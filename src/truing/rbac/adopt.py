@@ -23,6 +23,7 @@ from truing.finding import Finding, Severity
 from truing.names import ident
 from truing.rbac import place, script
 from truing.rbac.differences import RULE, differences
+from truing.rbac.program import PROGRAM, tables_of
 from truing.revisions.urls import unreachable
 
 
@@ -102,6 +103,7 @@ def init(url: str, *, schema: str = "", **told: str) -> None:
                 connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {ident(schema)}"))
                 connection.execute(text(f"SET search_path TO {ident(schema)}"))
             there = connection.execute(text("SELECT to_regclass('profiles') IS NOT NULL")).scalar_one()
+            _refuse_others(connection, told.get("program") or PROGRAM)
             connection.commit()
             if there and not script.current(connection):
                 raise UsageError(
@@ -112,6 +114,17 @@ def init(url: str, *, schema: str = "", **told: str) -> None:
             script.upgrade(connection, schema=schema, **told)
     finally:
         engine.dispose()
+
+
+def _refuse_others(connection: Connection, program: str) -> None:
+    """Refuse functions that work for other tables already, before anything is made."""
+    schema = connection.execute(text("SELECT current_schema()")).scalar_one()
+    other = connection.exec_driver_sql(tables_of(program, str(schema)).replace("%", "%%")).scalar_one()
+    if other is not None:
+        raise UsageError(
+            f"the functions in schema {ident(program)} are those of the tables in schema {ident(other)}",
+            hint="Give these tables functions of their own: --program NAME.",
+        )
 
 
 def _create_database(url: str) -> None:

@@ -105,7 +105,11 @@ def statements(
     def fill(match: re.Match[str]) -> str:
         return known[match[1]] if match[1] else texts[match[2]]
 
-    made = [f"CREATE SCHEMA IF NOT EXISTS {known['program']}", *_rebind(bind, schema, program)]
+    made = [
+        _refuse_others(schema, program),
+        f"CREATE SCHEMA IF NOT EXISTS {known['program']}",
+        *_rebind(bind, schema, program),
+    ]
     if bind is not None and bind != "setting" and not transition:
         made.append(binding.refuse_ways_around(schema, application=application, administrator=administrator))
     if bind is not None and bind in binding.TABLES:
@@ -129,6 +133,30 @@ def statements(
         _PLACE.sub(fill, _pieces("setting")[KEEP_COUNTING]),
     ]
     return (*made, *(trigger.create(schema=schema, program=program) for trigger in TRIGGERS))
+
+
+def tables_of(program: str, schema: str) -> str:
+    """Write the query of another schema whose tables these functions work for; NULL where there is none."""
+    watched = ", ".join(map(literal, dict.fromkeys(trigger.table for trigger in TRIGGERS)))
+    return f"""
+        SELECT min(n.nspname::text) FROM pg_catalog.pg_trigger g
+        JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid JOIN pg_catalog.pg_namespace f ON f.oid = p.pronamespace
+        JOIN pg_catalog.pg_class c ON c.oid = g.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE f.nspname = {literal(program)} AND n.nspname <> {literal(schema)} AND c.relname IN ({watched})
+    """
+
+
+def _refuse_others(schema: str, program: str) -> str:
+    """Write the statement that fails where functions would be taken from other tables, which would go unguarded."""
+    return f"""
+        DO $body$ DECLARE other text; BEGIN
+          other := ({tables_of(program, schema)});
+          IF other IS NOT NULL THEN
+            RAISE EXCEPTION 'the functions in schema % are those of the tables in schema %', {literal(program)}, other
+              USING HINT = 'Give these tables functions of their own: --program NAME (with alembic -x program=NAME).';
+          END IF;
+        END $body$
+    """
 
 
 def _rights(
