@@ -91,7 +91,10 @@ def test_a_profile_has_the_id_of_its_login_and_may_be_inactive(world, call, acme
         (["profile", "add", "acme", "ann"], "'ann' cannot be a profile's address."),
         (["profile", "add", "acme", "--id", "x"], "'x' is not a valid UUID"),
         (["adopt", "--compare"], "That is rbac@head: nothing is left to do."),
-        (["grant", "acme", "ann@example.org", "chief", "--until", "tomorrow"], "'tomorrow' does not match"),
+        (
+            ["grant", "acme", "ann@example.org", "chief", "--until", "tomorrow"],
+            "'tomorrow' is no time: write 2030-01-31",
+        ),
         (["export", "--tenant", "nowhere"], "There is no tenant nowhere."),
         (["import", "nowhere.yaml"], "No such file"),
         (["verify", "--schema", "nowhere"], "no RBAC tables in the schema nowhere"),
@@ -115,11 +118,20 @@ def test_a_mistake_is_named_and_changes_nothing(world, call, acme, arguments, sa
         ("permissions: {a: null, a: null}", "duplicate key"),
         ("tenants: {acme: {nam: A}}", "unknown field `nam`"),
         ("permissions: {No: null}", "'No' is not like doc.read"),
-        ("tenants: {acme: {name: A, roles: {r: {allow: [b]}}}}", "names b, which is not a permission"),
-        ("tenants: {acme: {name: A, roles: {r: {inherits: [s]}}}}", "inherits s, which is not a role"),
+        ("tenants: {acme: {name: A, roles: {r: {allow: [b]}}}}", "names b, which is not named among the permissions."),
+        (
+            "tenants: {acme: {name: A, roles: {r: {inherits: [s]}}}}",
+            "inherits s, which is not named among the roles of acme",
+        ),
         ("tenants: {acme: {name: A, roles: {r: {inherits: [r]}}}}", "inherits from itself"),
         ("tenants: {A: {name: A}}", "'A' is not a slug"),
         ("3", "is not a policy"),
+        ("", "is empty"),
+        (
+            "tenants: {acme: {name: A, roles: {r: {alow: [b]}}}}",
+            "the role r of acme: Object contains unknown field `alow`",
+        ),
+        ("tenants: {acme: {roles: {}}}", "the tenant acme: Object missing required field `name`"),
     ],
 )
 def test_a_file_that_is_wrong_is_refused(written, said):

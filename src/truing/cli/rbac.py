@@ -159,7 +159,7 @@ def install_command(
       truing rbac install --bind supabase
       truing rbac install --show | psql -1
     """
-    from truing.rbac.program import SETTING, install, statements
+    from truing.rbac.program import SETTING, bound, install, statements
     from truing.rbac.program.binding import CLAIM, Claim
     from truing.report.document import document
 
@@ -170,9 +170,15 @@ def install_command(
         click.echo(written, nl=False)
         return 0
     with using(invocation, schema) as connection:
+        before = bound(connection, program)
         compiled = install(connection, schema=schema, program=program, claim=by, setting=setting, **roles)
+        now = bound(connection, program)
+    if before.bind != now.bind:
+        invocation.say(f"The tenant is bound by {now.bind} from now on; it was by {before.bind}.")
     summary = f"The functions are in the schema {program}, and the triggers on the tables of {schema}."
-    return invocation.answer(document("rbac install", summary=summary, facts={"compiled": compiled}))
+    return invocation.answer(
+        document("rbac install", summary=summary, facts={"bound by": now.bind, "compiled": compiled})
+    )
 
 
 @command.command("export")

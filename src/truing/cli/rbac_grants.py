@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -130,15 +130,32 @@ def role_add(
     return invocation.answer(changed("rbac role add", todo, f"The role {role} of {slug} is as you say."))
 
 
-_WHEN = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
+class _When(click.DateTime):
+    """A date or a moment; what is none is answered with how a person writes it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(
+                f"{value!r} is no time: write 2030-01-31, 2030-01-31T12:00:00 or 2030-01-31T12:00:00+02:00", param, ctx
+            )
+
+
+_WHEN = _When(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
 
 
 @click.command("grant")
 @click.argument("tenant", metavar="TENANT")
 @click.argument("profile", metavar="PROFILE")
 @click.argument("role", metavar="ROLE")
-@click.option("--from", "valid_from", type=_WHEN, help="When it begins (UTC unless it says otherwise).")
-@click.option("--until", type=_WHEN, help="When it ends.")
+@click.option(
+    "--from",
+    "valid_from",
+    type=_WHEN,
+    help="When it begins: 2030-01-31, or 2030-01-31T12:00:00+02:00; UTC unless it says otherwise.",
+)
+@click.option("--until", type=_WHEN, metavar="TIME", help="When it ends.")
 @tables
 @functions
 @common

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from ruamel.yaml import YAML
@@ -69,13 +69,38 @@ def parse(source: str, file: str = "the policy") -> Policy:
         line = f":{where.line + 1}" if where is not None else ""
         said = getattr(error, "problem", None) or "it cannot be read"
         raise UsageError(f"{file}{line} is not YAML: {said}") from error
+    hint = "`truing rbac export` shows what a policy is."
+    if given is None:
+        # As a file that was cut off is; with --prune it would take everything away.
+        raise UsageError(f"{file} is empty", hint=hint)
     try:
-        policy = msgspec.convert(given if given is not None else {}, Policy)
+        policy = msgspec.convert(given, Policy)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{file} is not a policy: {error}", hint="`truing rbac export` shows what one is.") from error
+        raise UsageError(f"{file} is not a policy: {_placed(given)}{error}", hint=hint) from error
     for said in _mistakes(policy):
         raise UsageError(f"{file}: {said}")
     return policy
+
+
+def _placed(given: Any) -> str:
+    """Name the first tenant, and role, that is not one."""
+    tenants = given.get("tenants") if isinstance(given, dict) else None
+    for slug, tenant in tenants.items() if isinstance(tenants, dict) else ():
+        roles = tenant.get("roles") if isinstance(tenant, dict) else None
+        for name, role in roles.items() if isinstance(roles, dict) else ():
+            if not _fits(role, Role):
+                return f"the role {name} of {slug}: "
+        if not _fits(tenant, Tenant):
+            return f"the tenant {slug}: "
+    return ""
+
+
+def _fits(given: Any, kind: type[msgspec.Struct]) -> bool:
+    try:
+        msgspec.convert(given, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _mistakes(policy: Policy) -> list[str]:
@@ -87,19 +112,21 @@ def _mistakes(policy: Policy) -> list[str]:
         for name, role in tenant.roles.items():
             where = f"the role {name} of {slug}"
             found += [
-                f"{where} {verb} {other}, which is not a role there. {did_you_mean(other, tenant.roles)}"
+                f"{where} {verb} {other}, which is not named among the roles of {slug}."
+                f" {did_you_mean(other, tenant.roles)}"
                 for verb, others in (("inherits", role.inherits), ("may grant", role.may_grant))
                 for other in others
                 if other not in tenant.roles
             ]
             found += [
-                f"{where} names {each}, which is not a permission. {did_you_mean(each, policy.permissions)}"
+                f"{where} names {each}, which is not named among the permissions."
+                f" {did_you_mean(each, policy.permissions)}"
                 for each in (*role.allow, *role.deny)
                 if each not in policy.permissions
             ]
             found += [f"{where} both allows and denies {each}" for each in role.allow if each in role.deny]
             found += [f"{where} inherits from itself" for each in role.inherits if each == name]
-    return found
+    return [each.rstrip() for each in found]
 
 
 def dump(policy: Policy) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 
 from truing.names import QualifiedName, ident, literal
 from truing.rbac.program import binding, supabase
-from truing.rbac.program.binding import CLAIM, Binding, Claim
+from truing.rbac.program.binding import CLAIM, Binding, Bound, Claim
 from truing.rbac.program.questions import QUESTIONS
 from truing.rbac.program.triggers import TRIGGERS
 
@@ -197,6 +197,11 @@ def drop_statements(*, schema: str = SCHEMA, program: str = PROGRAM) -> tuple[st
     return (*triggers, *supabase.unfollow_users(schema, program), *dropped)
 
 
+def bound(connection: Connection, program: str = PROGRAM) -> Bound:
+    """Say how the tenant is bound in a database; by the setting where there is no program yet."""
+    return binding.said(connection.exec_driver_sql(binding.question(program).replace("%", "%%")).scalar_one())
+
+
 def install(
     connection: Connection,
     *,
@@ -217,16 +222,16 @@ def install(
     Returns:
         How many roles had masks that were not what their grants say.
     """
-    bound = binding.said(connection.exec_driver_sql(binding.question(program).replace("%", "%%")).scalar_one())
+    there = bound(connection, program)
     for statement in statements(
         schema=schema,
         program=program,
-        setting=setting or bound.setting or SETTING,
+        setting=setting or there.setting or SETTING,
         application=application,
         administrator=administrator,
         owner=owner,
-        bind=bind or bound.bind,
-        claim=claim or bound.claim,
+        bind=bind or there.bind,
+        claim=claim or there.claim,
     ):
         connection.exec_driver_sql(statement.replace("%", "%%"))
     changed: int = connection.execute(text(f"SELECT {ident(program)}.rebuild_masks()")).scalar_one()
