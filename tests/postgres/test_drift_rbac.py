@@ -18,8 +18,8 @@ def compare(tmp_path, monkeypatch):
     ini = tmp_path / "alembic.ini"
     ini.write_text(f"[alembic]\nscript_location = {script.MIGRATIONS}\n")
 
-    def compared(database):
-        with database.connect() as connection:
+    def compared(database, schema="public"):
+        with database.connect(options=f"-c search_path={schema}") as connection:
             return run(discover(config=ini), Options(unmanaged=("auth.*",)), take(connection))
 
     return compared
@@ -30,6 +30,15 @@ def test_a_new_one_is_in_true(database, compare):
     outcome = compare(database)
     assert [finding.message for finding in outcome.findings] == []
     assert outcome.facts["compared"] == "models, migrations, live"
+
+
+def test_one_in_a_schema_of_its_own_is_in_true_where_the_search_path_leads_there(database, compare):
+    init(database.url, schema="tenancy")
+    (help_needed,) = compare(database, "tenancy").findings
+    # Nobody but `init` makes the schema, which is no drift.
+    assert (help_needed.rule, help_needed.subject) == ("migrations-need-help", "CREATE SCHEMA tenancy")
+    database.execute("DROP INDEX tenancy.idx_profiles_tenant_id")
+    assert [drift.name for drift in compare(database, "tenancy").drifts] == ["tenancy.idx_profiles_tenant_id"]
 
 
 def test_a_legacy_one_that_was_migrated_there_back_and_there_is_in_true(legacy, engine, database, compare):

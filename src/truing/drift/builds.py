@@ -29,6 +29,7 @@ _UNLOADABLE: Final = re.compile(r"^\S+\.py:\d+: (?:SyntaxError|IndentationError|
 _NO_ROLE: Final = re.compile(r'role "((?:[^"]|"")+)" does not exist')
 _ROLE_THERE: Final = re.compile(r'role "((?:[^"]|"")+)" already exists')
 _NO_SCHEMA: Final = re.compile(r'schema "((?:[^"]|"")+)" does not exist')
+_NOWHERE: Final = "no schema has been selected to create in"
 _UNKNOWN: Final = frozenset({"42704", "42883", "3F000", "42P01"})
 """An unknown type, function, schema or relation."""
 _BUILT_IN: Final = frozenset({"plpgsql"})
@@ -277,6 +278,9 @@ def _cure(reply: Reply, around: Around, helped: tuple[str, ...]) -> tuple[str, .
     cure: tuple[str, ...] = ()
     if schema is not None and schema[1] in around.schemas:
         cure = (f"CREATE SCHEMA {ident(schema[1])}",)
+    elif _NOWHERE in reply.error:
+        # The first schema of the search path, which nobody makes.
+        cure = tuple(f"CREATE SCHEMA {ident(each)}" for each in around.search_path[:1] if each in around.schemas)
     elif reply.sqlstate in _UNKNOWN:
         # Perhaps an extension's, which live has and nobody makes.
         cure = (
