@@ -106,6 +106,12 @@ class GrantRefusedError(AccessError):
     """A profile may not hand out or take back this role."""
 
 
+class LoginRefusedError(AccessError):
+    """The login of this connection may not do this."""
+
+    hint = "An application asks with a login in app_user, and grants over another one, in rbac_admin."
+
+
 class ImpersonationRefusedError(AccessError):
     """A profile may not act as another."""
 

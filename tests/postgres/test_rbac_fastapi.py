@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
 import time
 from uuid import uuid4
 
@@ -13,22 +16,46 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from tests.pages import ROOT
+from tests.pages import ROOT, read_page
 from tests.rbac_isolation import SECRET as KEY
 from truing.errors import UsageError
+from truing.rbac import program
 from truing.rbac.fastapi import InTenant, Rbac, jwt_verifier, require
 
 SECRET = "a secret of more than thirty-two bytes, for tests"
 
 
-@pytest.fixture
-def client(world, rbac_database, monkeypatch):
-    monkeypatch.setenv("DATABASE_URL", rbac_database.url)
-    monkeypatch.setenv("JWT_SECRET", SECRET)
-    spec = importlib.util.spec_from_file_location("rbac_api", ROOT / "examples" / "rbac_api" / "app.py")
+EXAMPLE = ROOT / "examples" / "rbac_api"
+
+
+def readme(language):
+    """The only block of the example's page in this language."""
+    (block,) = (each for each in read_page(EXAMPLE / "README.md").blocks if each.language == language)
+    return block.text
+
+
+def example():
+    spec = importlib.util.spec_from_file_location("rbac_api", EXAMPLE / "app.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    with TestClient(module.app, raise_server_exceptions=False) as client:
+    return module.app
+
+
+@pytest.fixture
+def logins(world, rbac_database, monkeypatch):
+    """What the example's page has its reader set: two logins, neither of which is a superuser, and a secret."""
+    program.install(world.connection, application="app_user", administrator="rbac_admin")
+    world.connection.commit()
+    for line, name in zip(readme("sql").splitlines(), ("DATABASE_URL", "ADMIN_DATABASE_URL"), strict=True):
+        role = rbac_database.role(line.removesuffix(";").split(" ", 3)[3])
+        assert world.run("SELECT FROM pg_roles WHERE rolname = :r AND NOT rolsuper AND NOT rolbypassrls", r=role)
+        monkeypatch.setenv(name, rbac_database.url_as(role))
+    monkeypatch.setenv("JWT_SECRET", SECRET)
+
+
+@pytest.fixture
+def client(logins):
+    with TestClient(example(), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -95,12 +122,59 @@ def test_a_role_is_given_by_who_may_and_seen_at_once(world, acme, client):
     refused = client.put(f"/users/{bob}/roles/boss", headers=as_(acme, ann))
     assert (refused.status_code, "may not hand out" in refused.json()["detail"]) == (403, True)
     assert client.put(f"/users/{bob}/roles/nobody", headers=as_(acme, ann)).status_code == 404
-    assert client.put(f"/users/{uuid4()}/roles/clerk", headers=as_(acme, ann)).status_code == 404
+    for stranger in (uuid4(), world.profile(world.tenant("other"))):
+        missing = client.put(f"/users/{stranger}/roles/clerk", headers=as_(acme, ann))
+        assert (missing.status_code, missing.json()) == (404, {"detail": "There is no such profile in this tenant."})
     assert world.one("SELECT count(*) FROM user_roles WHERE user_id = :b", b=bob) == 1
     world.run("DELETE FROM user_roles WHERE user_id = :a", a=ann)
     until = time.monotonic() + 5
     while client.put(f"/users/{bob}/roles/clerk", headers=as_(acme, ann)).status_code != 403:
         assert time.monotonic() < until
+
+
+def test_without_a_login_that_grants_nobody_is_given_a_role(world, acme, logins, monkeypatch):
+    boss, clerk = world.role(acme, "boss", "manage_users"), world.role(acme, "clerk", "report.read")
+    world.run("INSERT INTO role_grants VALUES (:t, :b, :c)", t=acme, b=boss, c=clerk)
+    ann, bob = world.profile(acme, boss), world.profile(acme)
+    asks = os.environ["DATABASE_URL"]
+    # None at all, and the one that only asks in the place of the one that grants.
+    for granting in ("", asks):
+        monkeypatch.setenv("ADMIN_DATABASE_URL", granting)
+        with TestClient(example()) as client:
+            assert names(client.get("/sidebar", headers=as_(acme, ann))) == ["Home", "Users"]
+            assert client.put(f"/users/{bob}/roles/clerk", headers=as_(acme, bob)).status_code == 403
+            refused = client.put(f"/users/{bob}/roles/clerk", headers=as_(acme, ann))
+            said = "This application has no database login that may do this, whoever asks."
+            assert (refused.status_code, refused.json()) == (501, {"detail": said})
+    assert world.one("SELECT count(*) FROM user_roles WHERE user_id = :b", b=bob) == 0
+
+
+def test_the_token_that_the_page_makes_is_good(world, acme, client):
+    ann = world.profile(acme, world.role(acme, "reader", "report.read"))
+    run = [sys.executable, "-c", readme("python"), str(acme), str(ann)]
+    made = subprocess.run(run, check=True, capture_output=True, text=True).stdout.strip()
+    answer = client.get("/me", headers={"Authorization": f"Bearer {made}"})
+    assert answer.json() == {"profile": str(ann), "permissions": ["report.read"]}
+
+
+@pytest.mark.parametrize("missing", [("DATABASE_URL",), ("JWT_SECRET",), ("DATABASE_URL", "JWT_SECRET")])
+def test_the_example_says_what_is_not_set(monkeypatch, missing):
+    for name in ("DATABASE_URL", "JWT_SECRET"):
+        monkeypatch.setenv(name, "" if name in missing else "x")
+    with pytest.raises(SystemExit) as stopped:
+        example()
+    assert [line.split(":")[0] for line in stopped.value.code.splitlines()] == [f"Set {name}" for name in missing]
+
+
+@pytest.mark.parametrize("absent", ["jwt", "fastapi"])
+def test_without_the_extra_it_says_what_to_install(absent):
+    code = f"import sys; sys.modules[{absent!r}] = None; import truing.rbac.fastapi"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: truing.rbac.fastapi needs FastAPI and PyJWT."
+        " Install them with: pip install 'truing[fastapi]'"
+    )
 
 
 FORGED = {

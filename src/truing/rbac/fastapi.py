@@ -1,8 +1,9 @@
 """How does a FastAPI application ask? ``Depends(require("manage_users"))``, and a connection that is in the tenant.
 
 Who somebody is, and in which tenant, comes out of a token whose signature was checked, and from nowhere else: no
-header, path or query says it. In: an engine and a function that verifies a token. Out: dependencies, which answer 401
-without a valid token and 403 without the permission.
+header, path or query says it. In: an engine, whose login reads and asks; a second one, whose login hands out roles, for
+an application that does; and a function that verifies a token. Out: dependencies, which answer 401 without a valid
+token and 403 without the permission.
 
 Needs ``pip install 'truing[fastapi]'``.
 """
@@ -14,23 +15,30 @@ from contextlib import AbstractContextManager
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import jwt
 import msgspec
-from fastapi import Depends, FastAPI, HTTPException, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Connection, Engine
 
-from truing.errors import AccessError, UnknownProfileError, UnknownRoleError, UsageError
+from truing.errors import AccessError, LoginRefusedError, UnknownProfileError, UnknownRoleError, UsageError
 from truing.rbac.access import acting
 from truing.rbac.access import claims as as_user
 from truing.rbac.access import tenant as in_tenant
 from truing.rbac.access.cache import Cache
 from truing.rbac.program.binding import Claim
 
+try:
+    import jwt
+    from fastapi import Depends, FastAPI, HTTPException, Request
+    from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"{__name__} needs FastAPI and PyJWT. Install them with: pip install 'truing[fastapi]'", name=error.name
+    ) from error
+
 Verify = Callable[[str], Mapping[str, Any]]
 """Takes a token and gives its claims; raises :class:`jwt.InvalidTokenError` for one that is not valid."""
 
 _bearer: Final = HTTPBearer(auto_error=False)
+_NO_ADMINISTRATOR: Final = "This application has no database login that may do this, whoever asks."
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -45,10 +53,12 @@ class Rbac:
 
     Args:
         app: the application whose dependencies ask.
-        engine: of the application; its role should be one that row security holds for.
+        engine: of the application, which reads and asks; its login is one that row security holds for, in app_user.
         verify: takes a token, gives its claims; :func:`jwt_verifier` makes one.
         tenant_claim: the claim that holds the tenant's id.
         profile_claim: the claim that holds the profile's id.
+        administrator: the engine to hand out roles over (:data:`Administering`); its login is in rbac_admin, and who
+            acts is still checked to be one who may hand them out. None for an application that hands out none.
         cache: the cache to ask; one of its own otherwise, which :meth:`close` ends.
         secret: to sign the tenant with, where the program is bound by ``signed``.
         claim: that names the tenant, in place of ``tenant_claim``, where the program is bound by ``supabase``:
@@ -63,11 +73,13 @@ class Rbac:
         *,
         tenant_claim: str = "tenant_id",
         profile_claim: str = "sub",
+        administrator: Engine | None = None,
         cache: Cache | None = None,
         secret: bytes | None = None,
         claim: str | None = None,
     ) -> None:
         self.engine = engine
+        self.administrator = administrator
         self.cache = cache or Cache(engine, secret=secret, claim=claim)
         self.secret = secret
         self._verify = verify
@@ -161,22 +173,41 @@ def require(*permissions: str) -> Callable[..., Identity]:
 def connection(request: Request, who: Who) -> Iterator[Connection]:
     """Dependency: a connection in the tenant of who asks, and acting as them; committed unless the endpoint fails.
 
-    What the database refuses becomes a 403, and a role or profile that is not there a 404.
+    What the database refuses becomes a 403, a role or profile that is not there a 404, and what the application's
+    login may not do, whoever asks, a 501.
     """
-    try:
-        rbac = _rbac(request)
-        with (
-            rbac.engine.connect() as opened,
-            rbac.within(opened, who),
-            acting(opened, who.profile),
-        ):
-            yield opened
-            opened.commit()
-    except (UnknownRoleError, UnknownProfileError) as error:
-        raise HTTPException(404, error.message) from error
-    except AccessError as error:
-        raise HTTPException(403, error.message) from error
+    rbac = _rbac(request)
+    yield from _working(rbac, rbac.engine, who)
 
 
 InTenant = Annotated[Connection, Depends(connection)]
 """A parameter of this type is a connection in the tenant of who asks."""
+
+
+def administering(request: Request, who: Who) -> Iterator[Connection]:
+    """Dependency: the same over the administrator's engine, to hand out roles; 501 where the application has none.
+
+    Row security shows this login every tenant: let nobody's own SQL near it, and give :func:`~truing.rbac.access.grant`
+    the tenant of who asks.
+    """
+    rbac = _rbac(request)
+    if rbac.administrator is None:
+        raise HTTPException(501, _NO_ADMINISTRATOR)
+    yield from _working(rbac, rbac.administrator, who)
+
+
+Administering = Annotated[Connection, Depends(administering)]
+"""A parameter of this type is a connection that may hand out the roles which who asks may."""
+
+
+def _working(rbac: Rbac, engine: Engine, who: Identity) -> Iterator[Connection]:
+    try:
+        with engine.connect() as opened, rbac.within(opened, who), acting(opened, who.profile):
+            yield opened
+            opened.commit()
+    except (UnknownRoleError, UnknownProfileError) as error:
+        raise HTTPException(404, error.message) from error
+    except LoginRefusedError as error:
+        raise HTTPException(501, _NO_ADMINISTRATOR) from error
+    except AccessError as error:
+        raise HTTPException(403, error.message) from error

@@ -173,6 +173,7 @@ def grant(
         UnknownRoleError: the tenant has no such role.
         UnknownProfileError: the tenant has no such profile.
         GrantRefusedError: the granting profile may not.
+        LoginRefusedError: the connection's login may not, as that of an application which only asks.
     """
     return ask(
         on,
@@ -190,6 +191,7 @@ def revoke(
 
     Raises:
         GrantRefusedError: the profile of :func:`acting` may not take this role back.
+        LoginRefusedError: the connection's login may not.
     """
     return ask(on, asking.revoke(tenant_id, profile, role, program=program))
 

@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Result, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
-from truing.errors import AccessError, GrantRefusedError, UnknownProfileError, UnknownRoleError
+from truing.errors import AccessError, GrantRefusedError, LoginRefusedError, UnknownProfileError, UnknownRoleError
 from truing.names import ident
 from truing.rbac.access.answers import Membership, Path, SidebarItem, Standing, Why, mask_of, reason
 from truing.rbac.program import PROGRAM
@@ -57,6 +57,10 @@ _STATEMENTS: Final[Mapping[str, str]] = {
     "revoke": "SELECT {}.revoke_role(:tenant, :profile, :role)",
     "current_tenant": "SELECT {}.current_tenant()",
 }
+
+# What guard_grant says of a profile, in these words whatever the server's language is; all else with its code is
+# PostgreSQL's own, of a login that lacks a privilege.
+_GUARDED: Final = ("may not hand out or take back the role", "cannot grant in the name of profile")
 
 
 @cache
@@ -197,12 +201,14 @@ def explained(error: DBAPIError) -> AccessError | None:
     said = getattr(getattr(error.orig, "diag", None), "message_primary", None) or str(error.orig)
     if code == "P0002":
         return UnknownRoleError(said)
-    if code == "42501" and "profile" in said:
+    if code == "42501" and any(each in said for each in _GUARDED):
         return GrantRefusedError(said, hint="A row of role_grants says which role may hand out which.")
+    if code == "42501":
+        return LoginRefusedError(f"The login of this connection may not do this: {said}.")
     if code == "23514" and "window" in (getattr(getattr(error.orig, "diag", None), "constraint_name", None) or ""):
         return AccessError("a grant has to end after it begins")
     if code == "23503" and "fk_user_roles_profile" in str(error.orig):
-        return UnknownProfileError(said)
+        return UnknownProfileError("There is no such profile in this tenant.")
     return None
 
 
