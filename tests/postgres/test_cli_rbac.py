@@ -218,6 +218,8 @@ BREAK = {
     "functions-are-there": "GRANT EXECUTE ON FUNCTION rbac.rebuild_masks TO PUBLIC",
     "foreign-keys-are-validated": "ALTER TABLE profiles ADD CONSTRAINT c CHECK (id IS NOT NULL) NOT VALID",
     "row-security-is-forced": "ALTER TABLE roles NO FORCE ROW LEVEL SECURITY",
+    "tenants-are-isolated": "CREATE POLICY oops ON profiles FOR SELECT TO public USING (true)",
+    "application-only-reads": "GRANT INSERT ON user_roles TO app_user",
 }
 
 

@@ -22,8 +22,14 @@ from truing.rbac.program.triggers import TRIGGERS
 SHOWN: Final = 5
 """So many of the rows that break an invariant are shown."""
 
+TABLES: Final = (
+    *("tenants", "profiles", "roles", "role_permissions", "role_inherits", "role_grants", "user_roles"),
+    *("tenant_features", "sidebar_features", "tenant_rbac_versions", "rbac_audit"),
+)
+"""The tables of a tenant's rows, which row security holds for."""
+
 _NAMED = re.compile(r"^-- name: ([a-z-]+)\n-- (.+)\n", re.MULTILINE)
-_PLACE = re.compile(r""":"(\w+)"|:'(\w+)'|:(triggers|functions)\b""")
+_PLACE = re.compile(r""":"(\w+)"|:'(\w+)'|:(triggers|functions|tables)\b""")
 
 
 class Invariant(msgspec.Struct, frozen=True):
@@ -56,10 +62,11 @@ def invariants(
     *, schema: str = SCHEMA, program: str = PROGRAM, bind: Binding = "setting", claim: Claim = CLAIM
 ) -> tuple[Invariant, ...]:
     """List the invariants, with their queries for these schemas and this binding."""
-    names = {"schema": ident(schema), "program": ident(program)}
+    names = {"schema": ident(schema), "program": ident(program), "bind": bind}
     lists = {
         "triggers": ", ".join(f"({literal(each.table)}, {literal(each.name)})" for each in TRIGGERS),
         "functions": ", ".join(f"({literal(each)})" for each in functions(bind)),
+        "tables": ", ".join(map(literal, TABLES)),
     }
 
     def fill(match: re.Match[str]) -> str:

@@ -89,7 +89,59 @@ WHERE c.connamespace = :'schema'::regnamespace AND c.contype IN ('f', 'c') AND N
 -- name: row-security-is-forced
 -- Row security holds on every table of a tenant's rows, for the owner too.
 SELECT NULL::text AS tenant, c.relname::text AS subject FROM pg_catalog.pg_class c
-WHERE c.relnamespace = :'schema'::regnamespace AND c.relkind = 'r' AND c.relname IN (
-    'tenants', 'profiles', 'roles', 'role_permissions', 'role_inherits', 'role_grants', 'user_roles',
-    'tenant_features', 'sidebar_features', 'tenant_rbac_versions', 'rbac_audit')
+WHERE c.relnamespace = :'schema'::regnamespace AND c.relkind = 'r' AND c.relname IN (:tables)
   AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+
+-- name: tenants-are-isolated
+-- Each table of a tenant's rows has the policy tenant_isolation, and no policy gives the application rows without asking current_tenant().
+WITH tables AS (
+  SELECT c.oid, c.relname::text AS name, bool_or(c.relforcerowsecurity) OVER () AS forced FROM pg_catalog.pg_class c
+  WHERE c.relnamespace = :'schema'::regnamespace AND c.relkind = 'r' AND c.relname IN (:tables)
+), policies AS (
+  SELECT t.name, t.forced, p.* FROM tables t JOIN pg_catalog.pg_policy p ON p.polrelid = t.oid
+), applications AS (
+  SELECT DISTINCT r AS role FROM policies p, unnest(p.polroles) r WHERE p.polname = 'tenant_isolation' AND r <> 0
+)
+-- Before rbac_row_security there is no policy of these names, and nothing is forced.
+SELECT NULL::text AS tenant, 'no tenant_isolation on ' || t.name AS subject FROM tables t
+WHERE (t.forced OR EXISTS (SELECT FROM policies p WHERE p.polname IN ('tenant_isolation', 'rbac_admin_all')))
+  AND NOT EXISTS (SELECT FROM policies p WHERE p.polrelid = t.oid AND p.polname = 'tenant_isolation')
+UNION ALL
+SELECT NULL, p.polname || ' on ' || p.name FROM policies p
+WHERE p.polpermissive
+  AND EXISTS (SELECT FROM unnest(p.polroles) r WHERE r = 0
+              OR EXISTS (SELECT FROM applications a WHERE pg_catalog.pg_has_role(a.role, r, 'MEMBER')))
+  -- What it calls is in the catalog; the text says whether in this one of its expressions.
+  AND EXISTS (
+    SELECT FROM (VALUES (p.polqual), (p.polwithcheck)) e(tree)
+    WHERE e.tree IS NOT NULL
+      AND (pg_catalog.strpos(pg_catalog.pg_get_expr(e.tree, p.polrelid), 'current_tenant()') = 0
+           OR NOT EXISTS (
+             SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc f ON f.oid = d.refobjid
+             WHERE d.classid = 'pg_catalog.pg_policy'::regclass AND d.objid = p.oid
+               AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+               AND f.pronamespace = :'program'::regnamespace AND f.proname = 'current_tenant')))
+  -- Those of the legacy database that ask a token's claims, which a tighter binding does not suffer.
+  AND NOT ((:'bind' = 'setting' OR NOT p.forced)
+           AND (p.name, p.polname) IN (('profiles', 'profiles_jwt_read'), ('sidebar_features', 'sidebar_features_jwt_read'))
+           AND pg_catalog.strpos(pg_catalog.pg_get_expr(p.polqual, p.polrelid), 'jwt_tenant_id()') > 0)
+  -- Until rbac_row_security_forced, what was seen before is seen.
+  AND NOT (NOT p.forced AND p.polname IN (
+    'truing_transition', 'profiles_tenant_isolation', 'sidebar_features_tenant_isolation'))
+
+-- name: application-only-reads
+-- Once row security is forced, the application's role (that of tenant_isolation) writes no table of a tenant's rows.
+WITH tables AS (
+  SELECT c.oid, c.relname::text AS name, bool_or(c.relforcerowsecurity) OVER () AS forced FROM pg_catalog.pg_class c
+  WHERE c.relnamespace = :'schema'::regnamespace AND c.relkind = 'r' AND c.relname IN (:tables)
+), applications AS (
+  SELECT DISTINCT r AS role FROM tables t JOIN pg_catalog.pg_policy p ON p.polrelid = t.oid, unnest(p.polroles) r
+  WHERE p.polname = 'tenant_isolation' AND r <> 0
+)
+SELECT NULL::text AS tenant, a.role::regrole::text || ': ' || w.privilege || ' on ' || t.name AS subject
+FROM tables t CROSS JOIN applications a
+CROSS JOIN (VALUES ('INSERT'), ('UPDATE'), ('DELETE'), ('TRUNCATE')) AS w(privilege)
+WHERE t.forced
+  AND CASE WHEN w.privilege IN ('INSERT', 'UPDATE')
+           THEN pg_catalog.has_any_column_privilege(a.role, t.oid, w.privilege)
+           ELSE pg_catalog.has_table_privilege(a.role, t.oid, w.privilege) END
