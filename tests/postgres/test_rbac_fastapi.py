@@ -20,7 +20,7 @@ from tests.pages import ROOT, read_page
 from tests.rbac_isolation import SECRET as KEY
 from truing.errors import UsageError
 from truing.rbac import program
-from truing.rbac.fastapi import InTenant, Rbac, jwt_verifier, require
+from truing.rbac.fastapi import Administering, InTenant, Rbac, jwt_verifier, require
 
 SECRET = "a secret of more than thirty-two bytes, for tests"
 
@@ -246,6 +246,29 @@ def test_several_permissions_are_all_needed(world, acme):
         denied = client.get("/", headers=as_(acme, ann))
         assert (denied.status_code, denied.json()["detail"]) == (403, "This needs the permission manage_users.")
         assert client.get("/", headers=as_(acme, bob)).status_code == 200
+    rbac.close()
+
+
+@pytest.mark.parametrize("kind", [InTenant, Administering])
+def test_what_cannot_be_committed_is_not_answered_as_done(world, acme, kind):
+    app = FastAPI()
+    verify = jwt_verifier(SECRET, algorithms=["HS256"], audience="rbac-api")
+    rbac = Rbac(app, world.engine, verify, administrator=world.engine)
+    world.run("CREATE TABLE late (x integer UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+
+    def endpoint(times, connection):
+        connection.execute(text("INSERT INTO late SELECT 1 FROM generate_series(1, :n)"), {"n": times})
+        return "done"
+
+    # Annotations are texts here, and these are known only within the test.
+    endpoint.__annotations__ = {"times": int, "connection": kind, "return": str}
+    app.post("/{times}")(endpoint)
+
+    with TestClient(app, raise_server_exceptions=False) as client:
+        headers = as_(acme, world.profile(acme))
+        assert client.post("/2", headers=headers).status_code == 500
+        assert client.post("/1", headers=headers).json() == "done"
+    assert world.one("SELECT count(*) FROM late") == 1
     rbac.close()
 
 

@@ -180,7 +180,8 @@ def connection(request: Request, who: Who) -> Iterator[Connection]:
     yield from _working(rbac, rbac.engine, who)
 
 
-InTenant = Annotated[Connection, Depends(connection)]
+# In the scope of the function: otherwise FastAPI answers first and commits afterwards, when nothing can be taken back.
+InTenant = Annotated[Connection, Depends(connection, scope="function")]
 """A parameter of this type is a connection in the tenant of who asks."""
 
 
@@ -196,7 +197,7 @@ def administering(request: Request, who: Who) -> Iterator[Connection]:
     yield from _working(rbac, rbac.administrator, who)
 
 
-Administering = Annotated[Connection, Depends(administering)]
+Administering = Annotated[Connection, Depends(administering, scope="function")]
 """A parameter of this type is a connection that may hand out the roles which who asks may."""
 
 
