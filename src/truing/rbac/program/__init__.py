@@ -105,11 +105,7 @@ def statements(
     def fill(match: re.Match[str]) -> str:
         return known[match[1]] if match[1] else texts[match[2]]
 
-    made = [
-        _refuse_others(schema, program),
-        f"CREATE SCHEMA IF NOT EXISTS {known['program']}",
-        *_rebind(bind, schema, program),
-    ]
+    made = [*_begun(bind, schema, program)]
     if bind is not None and bind != "setting" and not transition:
         made.append(binding.refuse_ways_around(schema, application=application, administrator=administrator))
     if bind is not None and bind in binding.TABLES:
@@ -172,6 +168,14 @@ def _rights(
         yield f"GRANT EXECUTE ON FUNCTION {where} TO {ident(application)}"
     if administrator is not None:
         yield f"GRANT EXECUTE ON FUNCTION {where} TO {ident(administrator)}"
+
+
+def _begun(bind: Binding | None, schema: str, program: str) -> tuple[str, ...]:
+    return (
+        _refuse_others(schema, program),
+        f"CREATE SCHEMA IF NOT EXISTS {ident(program)}",
+        *_rebind(bind, schema, program),
+    )
 
 
 def _rebind(bind: Binding | None, schema: str, program: str) -> tuple[str, ...]:
