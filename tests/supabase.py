@@ -28,6 +28,8 @@ END $$;
 GRANT anon, authenticated, service_role TO authenticator;
 """
 AUTH = """
+-- The legacy database of another test may have made it, and nobody logs in there.
+ALTER ROLE supabase_auth_admin LOGIN NOINHERIT CREATEROLE;
 CREATE SCHEMA auth AUTHORIZATION supabase_auth_admin;
 CREATE TABLE auth.users (
   instance_id uuid, id uuid PRIMARY KEY, aud varchar(255), role varchar(255), email varchar(255),
