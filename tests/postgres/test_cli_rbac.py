@@ -124,6 +124,10 @@ def test_a_mistake_is_named_and_changes_nothing(world, call, acme, arguments, sa
             "inherits s, which is not named among the roles of acme",
         ),
         ("tenants: {acme: {name: A, roles: {r: {inherits: [r]}}}}", "inherits from itself"),
+        (
+            "tenants: {acme: {name: A, roles: {a: {inherits: [b]}, b: {inherits: [c]}, c: {inherits: [a]}}}}",
+            "the role . of acme inherits from itself: . <- . <- . <- .",
+        ),
         ("tenants: {A: {name: A}}", "'A' is not a slug"),
         ("3", "is not a policy"),
         ("", "is empty"),
@@ -180,9 +184,7 @@ def some_policy(chance):
         for role in roles:
             allow = some(names)
             deny = tuple(name for name in some(names) if name not in allow)
-            made[role] = Role(
-                chance.choice([None, "x: y"]), some([each for each in roles if each != role]), allow, deny, some(roles)
-            )
+            made[role] = Role(chance.choice([None, "x: y"]), some(list(made)), allow, deny, some(roles))
         tenants[slug] = Tenant(chance.choice(["A", "B"]), chance.random() < 0.8, dict(sorted(made.items())))
     return Policy({name: chance.choice([None, "why"]) for name in names}, tenants)
 

@@ -239,7 +239,11 @@ def test_sql_to_copy_is_in_one_piece_and_no_line_ends_in_blanks():
         evidence=(Evidence("for example", "1", query),),
         remedy=query.replace("SELECT", "UPDATE"),
     )
-    text = rendered(document("audit", findings=[found]), 80)
+    rows = [{"a": "short"}, {"a": "a cell that is longer"}]
+    table = Table("t", "Title", (Column("a", "heading"),), rows, "A note.")
+    told = document("audit", findings=[found], tables=[table], summary=found.message, facts={"one": 1, "seven": "two"})
+    text = rendered(told, 80)
+    assert " short\n" in text
     assert f"  {query}\n" in text
     assert f"  instead: {found.remedy}\n" in text
     assert [line for line in text.splitlines() if line != line.rstrip()] == []

@@ -153,6 +153,7 @@ _WHEN = _When(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"])
     "--from",
     "valid_from",
     type=_WHEN,
+    metavar="TIME",
     help="When it begins: 2030-01-31, or 2030-01-31T12:00:00+02:00; UTC unless it says otherwise.",
 )
 @click.option("--until", type=_WHEN, metavar="TIME", help="When it ends.")
@@ -275,8 +276,8 @@ def _path(path: Path) -> Mapping[str, Cell]:
         "via": " > ".join(path.via),
         "effect": path.effect,
         "granted": path.granted,
-        "from": path.valid_from.isoformat() if path.valid_from else None,
-        "until": path.expires_at.isoformat() if path.expires_at else None,
+        "from": path.valid_from.isoformat(" ") if path.valid_from else None,
+        "until": path.expires_at.isoformat(" ") if path.expires_at else None,
         "now": "yes" if path.in_force else "no",
     }
 

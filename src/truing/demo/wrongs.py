@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -101,25 +102,16 @@ def _grant(connection: psycopg.Connection[Any], person: uuid.UUID, role: int, te
     return row
 
 
-def _grant_elsewhere(writer: Worker, connection: psycopg.Connection[Any]) -> bool:
+def _granted(kind: str, writer: Worker, connection: psycopg.Connection[Any]) -> bool:
+    """Give a person another tenant's role: within that tenant, or as if it were one of the person's own."""
     pair = _two(writer)
     if pair is None:
         return False
     home, other = pair
     writer.writes_in(connection, home)
     person = _person(writer, connection, home)
-    _keep(connection, ELSEWHERE, "user_roles", _grant(connection, person, writer.job.roles[other], other))
-    return True
-
-
-def _foreign_role(writer: Worker, connection: psycopg.Connection[Any]) -> bool:
-    pair = _two(writer)
-    if pair is None:
-        return False
-    home, other = pair
-    writer.writes_in(connection, home)
-    person = _person(writer, connection, home)
-    _keep(connection, FOREIGN, "user_roles", _grant(connection, person, writer.job.roles[other], home))
+    within = other if kind == ELSEWHERE else home
+    _keep(connection, kind, "user_roles", _grant(connection, person, writer.job.roles[other], within))
     return True
 
 
@@ -208,9 +200,9 @@ OWN_HAND: Final = "grant by app_user itself"
 WRONGS: Final = (
     Wrong(MALFORMED, "type uuid", _no_tenant, service_only=True, before_head=True),
     Wrong(THIRD, "NOT NULL is_enabled", _third_value, service_only=True, before_head=True),
-    Wrong(ELSEWHERE, "fk_user_roles_profile", _grant_elsewhere),
+    Wrong(ELSEWHERE, "fk_user_roles_profile", partial(_granted, ELSEWHERE)),
     Wrong(MOVED, "fk_user_roles_profile", _move_with_grants, service_only=True),
-    Wrong(FOREIGN, "fk_user_roles_role", _foreign_role),
+    Wrong(FOREIGN, "fk_user_roles_role", partial(_granted, FOREIGN)),
     Wrong(ROLE, "fk_profiles_role", _unknown_role),
     Wrong(SCRIPT, "ck_sidebar_features_url", _script_path),
     Wrong(OWN_HAND, "privileges", _by_the_application, never_let_through=True),

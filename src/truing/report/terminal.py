@@ -115,7 +115,14 @@ def cell(value: Cell) -> str:
 
 def _print(console: Console, renderable: RenderableType) -> None:
     # Long words (a hash, a qualified name) are folded rather than cut: a name that is cut is no name.
-    console.print(renderable, overflow="fold")
+    if console.is_terminal:
+        console.print(renderable, overflow="fold")
+        return
+    # rich fills tables and wrapped lines with blanks up to their width, which is nothing for a pipe.
+    with console.capture() as held:
+        console.print(renderable, overflow="fold")
+    for line in held.get().removesuffix("\n").split("\n"):
+        console.file.write(f"{line.rstrip()}\n")
 
 
 def _finding(finding: ReportedFinding, console: Console) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
 import msgspec
@@ -125,8 +126,18 @@ def _mistakes(policy: Policy) -> list[str]:
                 if each not in policy.permissions
             ]
             found += [f"{where} both allows and denies {each}" for each in role.allow if each in role.deny]
-            found += [f"{where} inherits from itself" for each in role.inherits if each == name]
+        found += _cycle(slug, tenant)
     return [each.rstrip() for each in found]
+
+
+def _cycle(slug: str, tenant: Tenant) -> list[str]:
+    """Say which roles inherit from themselves, perhaps by way of others."""
+    try:
+        TopologicalSorter({name: role.inherits for name, role in tenant.roles.items()}).prepare()
+    except CycleError as error:
+        chain: list[str] = error.args[1]
+        return [f"the role {chain[0]} of {slug} inherits from itself: {' <- '.join(chain)}"]
+    return []
 
 
 def dump(policy: Policy) -> str:
