@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 
+import psycopg
 import pytest
-from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table
+from sqlalchemy import DDL, Column, ForeignKey, Integer, MetaData, Table, create_engine, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import AddConstraint
 
 from tests.project import make_project
 from truing.cli.app import run
 from truing.drift import run as drift
+from truing.drift.batch import batched
 from truing.errors import RevisionError
 from truing.revisions.project import discover
 from truing.server.account import MEMORY, is_roomy
@@ -37,7 +39,12 @@ child = Table("child", metadata, Column("id", Integer, primary_key=True),
 event.listen(metadata, "before_create", DDL("CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$"))
 event.listen(child, "after_create", DDL("CREATE TRIGGER stamped BEFORE UPDATE ON child FOR EACH ROW EXECUTE FUNCTION stamp()"))
 event.listen(child, "after_create", DDL("CREATE TABLE never (id integer)").execute_if(dialect="sqlite"))
-event.listen(metadata, "after_create", DDL("CREATE VIEW seen AS SELECT id FROM child"))
+event.listen(metadata, "after_create", DDL("CREATE VIEW seen AS SELECT id FROM child -- all of it"))
+@event.listens_for(metadata, "after_create")
+def looking(target, connection, **_):
+    connection.execute(DDL("CREATE TABLE made_before_looking (id integer)"))
+    made = connection.scalar(text("SELECT to_regclass('made_before_looking') IS NOT NULL AND to_regclass('seen') IS NOT NULL"))
+    connection.execute(DDL("DROP TABLE made_before_looking" if made else "CREATE TABLE nothing_was_there (id integer)"))
 @event.listens_for(child, "after_create")
 def policies(target, connection, **_):
     connection.execute(text("ALTER TABLE child ENABLE ROW LEVEL SECURITY"))
@@ -69,6 +76,30 @@ def fk_name():
     name = str(AddConstraint(key).compile(dialect=postgresql.dialect())).split()[5]
     assert len(name) <= 63 < len(f"fk_child_the_assignment_that_this_is_a_child_of_{LONG}")
     return name
+
+
+def test_statements_travel_together_and_before_whoever_looks(database):
+    engine = create_engine(database.url.replace("postgresql://", "postgresql+psycopg://", 1))
+    count = "SELECT count(*) FROM pg_tables WHERE tablename IN ('one', '100 %', 'said')"
+    with engine.begin() as connection, batched(connection):
+        connection.execute(DDL("CREATE TABLE one (id integer) -- and no more"))
+        connection.execute(DDL("CREATE TABLE said AS SELECT current_query() AS sent"))
+        assert connection.scalar(text(count)) == 2
+        connection.execute(DDL('CREATE TABLE "100 %%" (id integer)'))
+        connection.execute(DDL("INSERT INTO one VALUES (1)"))
+    with engine.begin() as connection:
+        assert connection.scalar(text(count)) == 3
+        assert connection.scalar(text("SELECT id FROM one")) == 1
+        sent = connection.scalar(text("SELECT sent FROM said"))
+        assert "CREATE TABLE one" in sent and "CREATE TABLE said" in sent
+        connection.execute(DDL("CREATE TABLE afterwards AS SELECT current_query() AS sent"))
+        assert connection.scalar(text("SELECT sent FROM afterwards")).startswith("CREATE TABLE")
+    with pytest.raises(psycopg.errors.DuplicateTable), engine.begin() as connection, batched(connection):
+        connection.execute(DDL("CREATE TABLE never (id integer)"))
+        connection.execute(DDL("CREATE TABLE one (id integer)"))
+    with engine.begin() as connection:
+        assert connection.scalar(text("SELECT to_regclass('never')")) is None
+    engine.dispose()
 
 
 @pytest.mark.parametrize("refused", [False, True], ids=["whole", "piece by piece"])

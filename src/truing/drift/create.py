@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 from sqlalchemy import Connection, Constraint, Engine, Enum, Index, MetaData, Table, create_engine, event, pool
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,6 +22,7 @@ from sqlalchemy.orm.mapper import _all_registries
 from sqlalchemy.sql.ddl import CheckFirst, SchemaGenerator
 from sqlalchemy.types import TypeDecorator
 
+from truing.drift.batch import batched
 from truing.drift.exchange import Refusal, Reply, Request, url_of
 from truing.errors import ProjectError
 from truing.finding import Location
@@ -125,10 +127,10 @@ def names(metadatas: Iterable[MetaData]) -> tuple[str, ...]:
 
 def _create_all(engine: Engine, metadatas: Iterable[MetaData]) -> bool:
     try:
-        with engine.begin() as connection:
+        with engine.begin() as connection, batched(connection):
             for metadata in metadatas:
                 metadata.create_all(connection)
-    except SQLAlchemyError:
+    except (SQLAlchemyError, psycopg.Error):
         return False
     return True
 
