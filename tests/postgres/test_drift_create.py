@@ -91,12 +91,13 @@ def test_statements_travel_together_and_before_whoever_looks(database):
         assert connection.scalar(text(count)) == 3
         assert connection.scalar(text("SELECT id FROM one")) == 1
         sent = connection.scalar(text("SELECT sent FROM said"))
-        assert "CREATE TABLE one" in sent and "CREATE TABLE said" in sent
+        assert "CREATE TABLE one" in sent
+        assert "CREATE TABLE said" in sent
         connection.execute(DDL("CREATE TABLE afterwards AS SELECT current_query() AS sent"))
         assert connection.scalar(text("SELECT sent FROM afterwards")).startswith("CREATE TABLE")
+    never = DDL("CREATE TABLE never (id integer);CREATE TABLE one (id integer)")
     with pytest.raises(psycopg.errors.DuplicateTable), engine.begin() as connection, batched(connection):
-        connection.execute(DDL("CREATE TABLE never (id integer)"))
-        connection.execute(DDL("CREATE TABLE one (id integer)"))
+        connection.execute(never)
     with engine.begin() as connection:
         assert connection.scalar(text("SELECT to_regclass('never')")) is None
     engine.dispose()
