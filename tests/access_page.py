@@ -79,6 +79,7 @@ def _triggers() -> str:
 
 def _invariants() -> str:
     every, general = invariants.invariants(bind="supabase"), len(invariants.invariants())
-    rows = [f"| `{each.name}` | {each.sentence} |" for each in every[:general]]
-    rows += [f"| `{each.name}`, with `--bind supabase` | {each.sentence} |" for each in every[general:]]
-    return "\n".join(["`truing rbac verify` counts the rows that break each.\n", "| invariant | |", "|---|---|", *rows])
+    rows = [f"| `{each.name}` | {each.sentence} | {each.remedy} |" for each in every[:general]]
+    rows += [f"| `{each.name}`, with `--bind supabase` | {each.sentence} | {each.remedy} |" for each in every[general:]]
+    head = ["| invariant | | where it is broken |", "|---|---|---|"]
+    return "\n".join(["`truing rbac verify` counts the rows that break each.\n", *head, *rows])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 from truing.names import ident
@@ -14,6 +14,7 @@ from truing.rbac import invariants, program, script
 from truing.rbac.program.binding import BINDINGS
 
 ISOLATED, READS, FORCED = "tenants-are-isolated", "application-only-reads", "row-security-is-forced"
+DECLARED, HELD, HIDDEN = "policies-are-as-declared", "logins-are-held", "others-rows-are-hidden"
 
 
 def broken(connection, **where):
@@ -43,6 +44,27 @@ OPEN = {
         ISOLATED: ["oops on roles"]
     },
     # It only looks like it.
+    "CREATE POLICY oops ON roles TO {application} USING (tenant_id = {program}.current_tenant() OR true)": {
+        ISOLATED: ["oops on roles"]
+    },
+    "CREATE POLICY oops ON roles TO {application} USING ((tenant_id = {program}.current_tenant() AND id > 0) OR id < 0)": {
+        ISOLATED: ["oops on roles"]
+    },
+    "CREATE POLICY oops ON roles TO {application} USING ((tenant_id = {program}.current_tenant() AND id > 0) IS NOT NULL)": {
+        ISOLATED: ["oops on roles"]
+    },
+    "CREATE POLICY oops ON roles TO {application} USING (id < 0 OR (id > 0 AND tenant_id = {program}.current_tenant()))": {
+        ISOLATED: ["oops on roles"]
+    },
+    "CREATE POLICY oops ON roles TO {application} USING (tenant_id IS DISTINCT FROM {program}.current_tenant())": {
+        ISOLATED: ["oops on roles"]
+    },
+    "CREATE POLICY oops ON roles TO {application} USING (tenant_id = tenant_id OR name = 'AND (tenant_id = current_tenant())')": {
+        ISOLATED: ["oops on roles"]
+    },
+    "ALTER POLICY profiles_jwt_read ON profiles TO public USING (tenant_id::text = jwt_tenant_id() OR true)": {
+        ISOLATED: ["profiles_jwt_read on profiles"]
+    },
     "CREATE POLICY oops ON roles TO {application} USING (name <> 'current_tenant()')": {ISOLATED: ["oops on roles"]},
     "CREATE FUNCTION current_tenant() RETURNS uuid LANGUAGE sql AS 'SELECT NULL::uuid';"
     " CREATE POLICY oops ON roles TO {application} USING (current_tenant() IS NULL)": {ISOLATED: ["oops on roles"]},
@@ -61,6 +83,10 @@ OPEN = {
     "CREATE POLICY fine ON roles AS RESTRICTIVE USING (true)": {},
     "CREATE POLICY fine ON roles TO {application} USING (tenant_id = (SELECT {program}.current_tenant()) AND name <> 'x')": {},
     "CREATE POLICY fine ON permissions USING (true)": {},
+    "CREATE POLICY fine ON roles TO {application} USING (name <> 'x' AND tenant_id = {program}.current_tenant())": {},
+    "CREATE POLICY fine ON sidebar_features TO {application} USING (tenant_id = {program}.current_tenant())": {},
+    "CREATE POLICY fine ON roles FOR INSERT TO {application} WITH CHECK (false)": {},
+    "ALTER POLICY tenant_isolation ON roles USING (tenant_id = (SELECT {program}.current_tenant()))": {},
 }
 
 
@@ -98,7 +124,13 @@ def test_the_leak_is_one(isolated):
         seen = {row[0] for row in connection.execute("SELECT id FROM profiles").fetchall()}
     assert seen >= set(it.profiles.values())
     with connected(it.database) as connection:
-        assert broken(connection) == {ISOLATED: ["oops on profiles"]}
+        assert broken(connection) == {
+            ISOLATED: ["oops on profiles"],
+            HIDDEN: [
+                f"profiles as app_user, in the tenant {it.tenants['own']}",
+                "profiles as app_user, without a tenant",
+            ],
+        }
 
 
 def test_whoever_could_become_the_administrator_is_not_isolated(isolated):
@@ -157,3 +189,143 @@ def test_before_row_security_decides_only_that_is_said(legacy, engine):
         connection.rollback()
         script.downgrade(connection, "rbac_row_security")
         assert set(broken(connection)) == {FORCED}
+
+
+CHANGED = {
+    "ALTER POLICY tenant_isolation ON roles USING (tenant_id = rbac.current_tenant() OR true)": [
+        "tenant_isolation on roles"
+    ],
+    # Nobody sees too much, and somebody too little.
+    "ALTER POLICY tenant_isolation ON roles USING (false)": ["tenant_isolation on roles"],
+    "ALTER POLICY tenant_isolation ON sidebar_features USING (tenant_id = rbac.current_tenant())": [
+        "tenant_isolation on sidebar_features"
+    ],
+    "ALTER POLICY rbac_admin_all ON profiles USING (tenant_id = rbac.current_tenant())": ["rbac_admin_all on profiles"],
+    "ALTER POLICY rbac_migration_all ON profiles WITH CHECK (false)": ["rbac_migration_all on profiles"],
+    "ALTER POLICY rbac_admin_all ON tenants TO public": ["rbac_admin_all on tenants"],
+}
+
+
+@pytest.mark.parametrize("statement", CHANGED)
+def test_a_policy_that_says_something_else_than_its_revision_is_named(isolated, statement):
+    with connected(isolated().database) as connection:
+        connection.exec_driver_sql(statement)
+        assert broken(connection)[DECLARED] == CHANGED[statement]
+
+
+LOGINS = {
+    # what is done with {login}, a login of the application, and {other}     what is named
+    "SELECT 1": [],
+    "ALTER ROLE {login} BYPASSRLS": ["{login}: BYPASSRLS"],
+    "ALTER ROLE {login} SUPERUSER BYPASSRLS": ["{login}: BYPASSRLS", "{login}: SUPERUSER"],
+    "ALTER ROLE {other} BYPASSRLS": [],
+    "ALTER ROLE {other} BYPASSRLS; GRANT {other} TO {login}": ["{login} can become {other}: BYPASSRLS"],
+    "ALTER ROLE {login} NOINHERIT; GRANT rbac_admin TO {other}; GRANT {other} TO {login}": [
+        "{login} can become rbac_admin: sees every tenant"
+    ],
+    "ALTER TABLE profiles OWNER TO {login}; ALTER TABLE roles OWNER TO {login}": ["{login}: owns profiles, roles"],
+    "ALTER TABLE profiles OWNER TO {other}": [],
+    "ALTER ROLE app_user BYPASSRLS": ["app_user: BYPASSRLS", "{login} can become app_user: BYPASSRLS"],
+}
+
+
+@pytest.mark.parametrize("statement", LOGINS)
+def test_a_login_of_the_application_that_row_security_does_not_hold_for_is_named(isolated, statement):
+    it = isolated()
+    names = {"login": it.logins["own"], "other": it.database.role("NOLOGIN")}
+    with connected(it.database) as connection:
+        # Those of other sides would be named beside.
+        connection.exec_driver_sql(f"REVOKE app_user FROM {it.logins['other']}, {it.logins['none']}")
+        connection.exec_driver_sql(statement.format(**names))
+        assert broken(connection).get(HELD, []) == sorted(each.format(**names) for each in LOGINS[statement])
+        connection.rollback()
+
+
+@pytest.mark.pg(">= 16")
+def test_whoever_only_hands_the_role_on_is_no_login_of_the_application(isolated):
+    it = isolated()
+    maker = it.database.role("LOGIN BYPASSRLS")
+    with connected(it.database) as connection:
+        connection.exec_driver_sql(f"GRANT app_user TO {maker} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
+        assert HELD not in broken(connection)
+        connection.exec_driver_sql(f"GRANT app_user TO {maker} WITH SET TRUE")
+        assert broken(connection)[HELD] == [f"{maker}: BYPASSRLS"]
+        connection.rollback()
+
+
+def hidden(connection):
+    """What was seen of others, and what is said of the trial."""
+    (result,) = (each for each in invariants.verify(connection) if each.invariant.name == HIDDEN)
+    return [subject for _, subject in result.examples], result.tried
+
+
+@pytest.mark.parametrize("bind", BINDINGS)
+def test_what_the_application_sees_of_others_is_seen_by_trying(isolated, bind):
+    it = isolated(bind)
+    with connected(it.database) as connection:
+        seen, tried = hidden(connection)
+        assert seen == []
+        assert f"Tried as {it.role}, without a tenant" in tried
+        assert ("and in one" in tried) == (bind in ("setting", "supabase"))
+        assert "of 13 tables and views 13 hold rows that could have been seen" in tried
+        connection.exec_driver_sql(
+            "ALTER POLICY tenant_isolation ON profiles USING (tenant_id = rbac.current_tenant() OR true)"
+        )
+        seen, _ = hidden(connection)
+        assert f"profiles as {it.role}, without a tenant" in seen
+        assert any(each.startswith(f"profiles as {it.role}, in the tenant ") for each in seen) == (
+            "and in one" in tried
+        )
+        connection.rollback()
+
+
+def test_a_view_with_its_owners_rights_and_a_table_of_ones_own_are_tried_too(isolated):
+    it = isolated()
+    with connected(it.database) as connection:
+        connection.exec_driver_sql("ALTER VIEW active_profiles RESET (security_invoker)")
+        assert "active_profiles as app_user, without a tenant" in hidden(connection)[0]
+        connection.rollback()
+        connection.exec_driver_sql(
+            'CREATE SCHEMA "it\'s" ; CREATE TABLE "it\'s"."pap""ers" (tenant_id uuid, x text); GRANT USAGE ON SCHEMA "it\'s" TO app_user;'
+            'ALTER TABLE "it\'s"."pap""ers" ENABLE ROW LEVEL SECURITY;'
+            'INSERT INTO "it\'s"."pap""ers" SELECT id FROM tenants; GRANT SELECT ON "it\'s"."pap""ers" TO app_user;'
+            'CREATE POLICY p ON "it\'s"."pap""ers" USING (tenant_id = rbac.current_tenant())'
+        )
+        assert hidden(connection)[0] == []
+        connection.exec_driver_sql('ALTER TABLE "it\'s"."pap""ers" DISABLE ROW LEVEL SECURITY')
+        assert '"it\'s"."pap""ers" as app_user, without a tenant' in hidden(connection)[0]
+        connection.rollback()
+
+
+def test_what_trying_cannot_tell_is_said(rbac_database, isolated):
+    with connected(rbac_database) as connection:
+        connection.exec_driver_sql(
+            "DELETE FROM tenants; ALTER TABLE rbac_audit DISABLE TRIGGER USER; DELETE FROM rbac_audit"
+        )
+        assert "trying proves nothing; the policies were compared" in hidden(connection)[1]
+        connection.rollback()
+    it = isolated()
+    login = it.database.role("LOGIN IN ROLE rbac_admin")
+    it.admin.execute(f"GRANT USAGE ON SCHEMA rbac TO {login}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rbac TO {login}")
+    engine = create_engine(make_url(it.database.url).set(username=login), poolclass=NullPool)
+    with engine.connect() as connection:
+        assert f"Nothing was tried as app_user, which {login} may not become" in hidden(connection)[1]
+
+
+def test_to_verify_changes_nothing(isolated):
+    it = isolated()
+    with connected(it.database) as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE calls (n int); CREATE FUNCTION leak(uuid) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS"
+            " 'BEGIN INSERT INTO calls VALUES (1); RETURN true; END';"
+            "CREATE POLICY oops ON profiles TO app_user USING (leak(tenant_id))"
+        )
+        names = ("role", "search_path", "app.tenant_id", "transaction_read_only")
+        before = [
+            connection.exec_driver_sql(f"SELECT current_setting('{each}', true)").scalar() or "" for each in names
+        ]
+        assert broken(connection)[ISOLATED] == ["oops on profiles"]
+        assert connection.exec_driver_sql("SELECT count(*) FROM calls").scalar() == 0
+        after = [connection.exec_driver_sql(f"SELECT current_setting('{each}', true)").scalar() or "" for each in names]
+        assert after == before
+        connection.rollback()

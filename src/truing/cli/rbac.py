@@ -297,6 +297,7 @@ def verify_command(invocation: Invocation, as_sql: bool, bind: Any, schema: str,
             subject=schema or "the RBAC database",
             message=f"{each.invariant.sentence} That is not so {each.broken:,} times.",
             evidence=tuple(Evidence("for example", subject) for _, subject in each.examples),
+            remedy=each.invariant.remedy,
         )
         for each in bad
     ]
@@ -306,6 +307,7 @@ def verify_command(invocation: Invocation, as_sql: bool, bind: Any, schema: str,
             findings=found,
             tables=[Table("invariants", "Invariants", columns, rows)],
             summary=summary,
+            notes=[each.tried for each in results if each.tried],
             fail_on=invocation.fail_on,
         )
     )
