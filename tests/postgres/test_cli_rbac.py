@@ -46,7 +46,12 @@ def acme(world, call):
 
 
 def test_a_role_is_granted_explained_and_taken_back(world, call, acme):
-    assert call("grant", "acme", "ann@example.org", "chief", "--until", "2099-01-01")[0] == 0
+    assert call("grant", "acme", "ann@example.org", "chief", "--until", "2099-01-01") == (
+        0,
+        "ann@example.org has the role chief of acme.\n",
+    )
+    as_json = call("grant", "acme", "ann@example.org", "chief", "--until", "2099-01-01", "--output-format", "json")[1]
+    assert json.loads(as_json)["facts"]["version"] == world.version(acme)
     code, said = call("why", "acme", "ann@example.org", "doc.read")
     assert code == 0
     assert "chief > editor" in said
@@ -56,6 +61,9 @@ def test_a_role_is_granted_explained_and_taken_back(world, call, acme):
     assert json.loads(said)["facts"] == {"allowed": False}
     assert call("revoke", "acme", "ann@example.org", "chief")[0] == 0
     assert call("why", "acme", "ann@example.org", "doc.read")[0] == 1
+    code, said = call("why", "acme", "ann@example.org", "doc.raed")
+    assert (code, "There is no permission doc.raed. Did you mean doc.read?" in said) == (1, True)
+    assert "Did you mean" not in call("why", "acme", "ann@example.org", "qqqqqqqq")[1]
     assert "did not have" in call("revoke", "acme", "ann@example.org", "chief")[1]
     actors = world.run("SELECT DISTINCT actor FROM rbac_audit WHERE table_name = 'user_roles'")
     assert all(actor.startswith("truing (") for (actor,) in actors)
@@ -95,6 +103,8 @@ def test_a_profile_has_the_id_of_its_login_and_may_be_inactive(world, call, acme
             ["grant", "acme", "ann@example.org", "chief", "--until", "tomorrow"],
             "'tomorrow' is no time: write 2030-01-31",
         ),
+        (["install", "--application", "nosuchrole"], "Make it first: CREATE ROLE nosuchrole NOLOGIN;"),
+        (["install", "--owner", "rbac_admim"], "Did you mean rbac_admin?"),
         (["export", "--tenant", "nowhere"], "There is no tenant nowhere."),
         (["import", "nowhere.yaml"], "No such file"),
         (["verify", "--schema", "nowhere"], "no RBAC tables in the schema nowhere"),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
+from truing.cli.app import run
 from truing.errors import ConnectionFailedError, UsageError
 from truing.finding import Severity
 from truing.rbac import program, script
@@ -152,3 +156,36 @@ def test_functions_that_work_for_other_tables_are_not_taken_from_them(rbac_datab
     init(rbac_database.url, schema="s two", program="r two")
     assert world.can(tenant, person, "write")
     assert rbac_database.execute("SELECT count(*) FROM \"r two\".versions_of('{}')") == [(0,)]
+
+
+def test_a_second_time_the_hint_is_one_that_works(engine, legacy, database, monkeypatch, capsys):
+    with engine.connect() as live, pytest.raises(UsageError) as raised:
+        adopt(live, live)
+    said = re.search("Bring it up: truing (upgrade -c .*)", str(raised.value))
+    assert said is not None
+    monkeypatch.setenv("TRUING_DATABASE_URL", database.url)
+    monkeypatch.setenv("COLUMNS", "400")
+    assert run([*shlex.split(said[1]), "--plan"]) == 0
+    seen = capsys.readouterr().out
+    assert "Pending revisions: 6." in seen
+    # Without the project, the next command would not find it.
+    assert f"next: truing {said[1]}\n" in seen
+
+
+def test_a_second_time_beside_another_project_it_is_that_one_that_goes_on(engine, legacy):
+    with engine.connect() as live:
+        live.execute(text("INSERT INTO alembic_version VALUES ('theirs')"))
+        live.commit()
+        with pytest.raises(
+            UsageError, match=r"(?s)project that has theirs: alembic upgrade rbac@head, once .*versions is"
+        ):
+            adopt(live, live)
+
+
+def test_where_there_is_nothing_to_adopt_it_is_init_that_is_wanted(database, monkeypatch, capsys):
+    database.execute("CREATE TABLE other (id int)")
+    monkeypatch.setenv("TRUING_DATABASE_URL", database.url)
+    assert run(["rbac", "adopt", "--compare"]) == 2
+    said = capsys.readouterr().err
+    assert "no table of the RBAC in the schema public" in said
+    assert "`truing rbac init` makes a new RBAC database" in said

@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
+from truing.errors import UsageError
 from truing.rbac import access
 from truing.rbac.access import cache as module
 from truing.rbac.access.cache import Cache
@@ -419,3 +420,11 @@ def test_an_answer_from_memory_takes_less_than_a_microsecond(world, acme, make):
     best = min(timeit.repeat(lambda: cache.can(acme, profile, "doc.read"), number=20_000, repeat=15)) / 20_000
     assert best < 1e-6, f"{best * 1e9:.0f} ns"
     assert module._now() > 0
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"staleness": -1}, {"staleness": 0}, {"staleness": float("nan")}, {"size": 0}], ids=str
+)
+def test_a_bound_that_bounds_nothing_is_refused(engine, wrong):
+    with pytest.raises(UsageError, match="A cache cannot"):
+        Cache(engine, **wrong)

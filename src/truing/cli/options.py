@@ -7,6 +7,8 @@ one :class:`Invocation` instead of a dozen arguments.
 from __future__ import annotations
 
 import functools
+import re
+import shlex
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -159,13 +161,21 @@ class Invocation:
         from truing.cli.rules import every_rule
         from truing.report.console import write
 
-        document = msgspec.structs.replace(document, project=self._project_file)
+        steps = tuple(map(self._of_this_project, document.next_steps))
+        document = msgspec.structs.replace(document, project=self._project_file, next_steps=steps)
         write(document, self.output_format, self.output, every_rule)
         if self.output is not None:
             self.say(f"Wrote {self.output}")
         return 0 if self.exit_zero and document.verdict != "no answer" else document.exit_code
 
+    def _of_this_project(self, step: str) -> str:
+        """Name the project again, where a person has named it: without, the next command would not find it."""
+        named = [("-c", self._options["alembic_config"]), ("-n", self._options["alembic_name"])]
+        again = "".join(f" {flag} {shlex.quote(str(value))}" for flag, value in named if value)
+        return _NEEDS_PROJECT.sub(lambda match: match[0] + again, step)
 
+
+_NEEDS_PROJECT: Final = re.compile(r"^truing (?:audit|upgrade|downgrade|quarantine (?:list|show))(?! -c)\b")
 _PATH = click.Path(dir_okay=False, path_type=Path)
 _OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
     name: click.option(*flags, name, **attributes)

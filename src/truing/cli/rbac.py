@@ -159,6 +159,7 @@ def install_command(
       truing rbac install --bind supabase
       truing rbac install --show | psql -1
     """
+    from truing.rbac.access.named import require_database_role
     from truing.rbac.program import SETTING, bound, install, statements
     from truing.rbac.program.binding import CLAIM, Claim
     from truing.report.document import document
@@ -170,6 +171,9 @@ def install_command(
         click.echo(written, nl=False)
         return 0
     with using(invocation, schema) as connection:
+        for role in ("application", "administrator", "owner"):
+            if roles[role] is not None and roles["bind"] != "supabase":
+                require_database_role(connection, roles[role])
         before = bound(connection, program)
         compiled = install(connection, schema=schema, program=program, claim=by, setting=setting, **roles)
         now = bound(connection, program)

@@ -190,9 +190,8 @@ def grant_command(
         who = profile_id(connection, which, profile)
         require_role(connection, which, tenant, role)
         version = grant(connection, which, who, role, valid_from=begins, expires_at=ends, program=program)
-    return invocation.answer(
-        document("rbac grant", summary=f"{profile} has the role {role} of {tenant}.", facts={"version": version})
-    )
+    said = f"{profile} has the role {role} of {tenant}."
+    return invocation.answer(document("rbac grant", summary=said, facts=for_programs(invocation, version=version)))
 
 
 @click.command("revoke")
@@ -223,7 +222,7 @@ def revoke_command(invocation: Invocation, tenant: str, profile: str, role: str,
     if version is None:
         return invocation.answer(document("rbac revoke", summary=f"{profile} did not have the role {role}."))
     said = f"{profile} has the role {role} of {tenant} no more."
-    return invocation.answer(document("rbac revoke", summary=said, facts={"version": version}))
+    return invocation.answer(document("rbac revoke", summary=said, facts=for_programs(invocation, version=version)))
 
 
 @click.command("why")
@@ -243,12 +242,13 @@ def why_command(invocation: Invocation, tenant: str, profile: str, permission: s
       truing rbac why acme ann@example.org doc.read
     """
     from truing.rbac.access import why
-    from truing.rbac.access.named import profile_id, tenant_id
+    from truing.rbac.access.named import likely_permission, profile_id, tenant_id
     from truing.report.document import Column, Table, document
 
     with using(invocation, schema, program) as connection:
         which = tenant_id(connection, tenant)
         answer = why(connection, which, profile_id(connection, which, profile), permission, program=program)
+        likely = likely_permission(connection, permission)
     titles = {
         "via": "roles",
         "effect": "effect",
@@ -265,10 +265,16 @@ def why_command(invocation: Invocation, tenant: str, profile: str, permission: s
             "rbac why",
             tables=[Table("paths", "Grants", columns, rows)] if rows else (),
             summary=verdict,
-            facts={"allowed": answer.allowed},
+            facts=for_programs(invocation, allowed=answer.allowed),
+            notes=likely,
             failed=not answer.allowed,
         )
     )
+
+
+def for_programs(invocation: Invocation, **facts: Cell) -> Mapping[str, Cell]:
+    """Give what the sentence does not say, or says already, where a program reads the answer."""
+    return facts if invocation.output_format == "json" else {}
 
 
 def _path(path: Path) -> Mapping[str, Cell]:

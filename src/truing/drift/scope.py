@@ -70,14 +70,12 @@ def managed(
 
 
 def _without_own(table: Table, out: list[LeftOut]) -> Table:
-    """Take out what an online operation keeps on a table until it is settled: no model and no revision names it."""
+    """Take out what an online operation keeps on a table, when it is done too: no model and no revision names it."""
     parts: dict[str, tuple[Any, ...]] = {}
     for part in ("columns", "constraints", "indexes", "triggers"):
         values = getattr(table, part)
         own = [each for each in values if is_own(each.name)]
-        out.extend(
-            LeftOut("of an online operation, until it is settled", f"{each.name} on {table.name}") for each in own
-        )
+        out.extend(LeftOut("of an online operation, for the way back", f"{each.name} on {table.name}") for each in own)
         parts[part] = tuple(each for each in values if each not in own) if own else values
     return msgspec.structs.replace(table, **parts)
 

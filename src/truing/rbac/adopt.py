@@ -7,6 +7,7 @@ baseline is read back from the scratch database, so that both sides are printed 
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 
 import msgspec
@@ -23,6 +24,7 @@ from truing.finding import Finding, Severity
 from truing.names import ident
 from truing.rbac import place, script
 from truing.rbac.differences import RULE, differences
+from truing.rbac.models import Base
 from truing.rbac.program import PROGRAM, tables_of
 from truing.revisions.urls import unreachable
 
@@ -57,7 +59,8 @@ def adopt(live: Connection, scratch: Connection, *, schema: str = "public", stam
         The differences, and whether it was stamped.
 
     Raises:
-        UsageError: a connection is inside a transaction or not psycopg's, or the database is stamped already.
+        UsageError: a connection is inside a transaction or not psycopg's, the database is stamped already, or there is
+            nothing of the RBAC in it.
     """
     present = _current(live)
     known = [revision for revision in present if revision in script.revisions()]
@@ -65,9 +68,15 @@ def adopt(live: Connection, scratch: Connection, *, schema: str = "public", stam
         newest = set(known) <= script.newest()
         raise UsageError(
             f"the database is at {', '.join(known)} already, so there is nothing to adopt",
-            hint="That is rbac@head: nothing is left to do." if newest else "Bring it up: alembic upgrade rbac@head.",
+            hint="That is rbac@head: nothing is left to do." if newest else _upgrade(set(present) - set(known)),
         )
-    findings = differences(_snapshot(live, schema), _baseline(scratch, schema))
+    seen = _snapshot(live, schema)
+    if not any(each.name in Base.metadata.tables for each in seen.tables_by_name):
+        raise UsageError(
+            f"there is no table of the RBAC in the schema {schema}, so there is nothing to adopt",
+            hint="`truing rbac init` makes a new RBAC database; --schema names where the tables are.",
+        )
+    findings = differences(seen, _baseline(scratch, schema))
     fits = all(finding.severity is not Severity.ERROR for finding in findings)
     if not fits or not stamp:
         return Adoption(findings, stamped=False)
@@ -166,6 +175,16 @@ def _baseline(scratch: Connection, schema: str) -> Snapshot:
         scratch.execute(text(f"CREATE SCHEMA IF NOT EXISTS {ident(schema)}"))
     script.upgrade(scratch, script.LEGACY, schema=schema)
     return _snapshot(scratch, schema)
+
+
+def _upgrade(theirs: set[str]) -> str:
+    """Say how a database at one of these revisions is brought up."""
+    if theirs:
+        return (
+            f"Bring it up with the project that has {', '.join(sorted(theirs))}: alembic upgrade rbac@head, once"
+            f" {script.VERSIONS} is among its version_locations."
+        )
+    return f"Bring it up: truing upgrade -c {shlex.quote(str(script.MIGRATIONS / 'alembic.ini'))}"
 
 
 def _snapshot(connection: Connection, schema: str) -> Snapshot:

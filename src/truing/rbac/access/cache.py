@@ -27,6 +27,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
+from truing.errors import UsageError
 from truing.names import ident, literal
 from truing.rbac.access import ask, asking
 from truing.rbac.access.answers import Standing
@@ -77,6 +78,9 @@ class Cache:
         secret: to sign the tenant with, where the program is bound by ``signed``.
         claim: that names the tenant, where it is bound by ``supabase``: ``app_metadata.tenant_id``.
         size: how many profiles are kept; when there are more, it starts anew.
+
+    Raises:
+        UsageError: the bound or the size is not above 0.
     """
 
     def __init__(
@@ -91,6 +95,13 @@ class Cache:
         claim: str | None = None,
         size: int = 200_000,
     ) -> None:
+        if not 0 < staleness < _NEVER:
+            raise UsageError(
+                f"A cache cannot be {staleness} seconds old.",
+                hint="Give staleness a number of seconds above 0; without a cache, ask truing.rbac.access.",
+            )
+        if size < 1:
+            raise UsageError(f"A cache cannot keep {size} profiles.", hint="Give size a number above 0.")
         self.staleness = staleness
         self.listening = False
         self._engine = engine

@@ -158,6 +158,27 @@ def require_role(connection: Connection, tenant: UUID, named: str, role: str) ->
         raise UsageError(f"The tenant {named} has no role {role!r}.", hint=said if said[:3] == "Did" else make)
 
 
+def require_database_role(connection: Connection, role: str) -> None:
+    """Make sure that the server has a role.
+
+    Raises:
+        UsageError: it has none of this name.
+    """
+    known = [each.rolname for each in connection.execute(text("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_'"))]
+    if role not in known:
+        said = did_you_mean(role, known)
+        make = f"Make it first: CREATE ROLE {ident(role)} NOLOGIN; logins are its members."
+        raise UsageError(f"The server has no role {role!r}.", hint=said if said.startswith("Did") else make)
+
+
+def likely_permission(connection: Connection, asked: str) -> tuple[str, ...]:
+    """Name the permission that was probably meant, where there is none of this name."""
+    names = connection.execute(text("SELECT name FROM permissions ORDER BY name LIMIT :most"), {"most": MOST_NAMES})
+    known = [each.name for each in names]
+    said = "" if asked in known or len(known) == MOST_NAMES else did_you_mean(asked, known)
+    return (said,) if said.startswith("Did you mean") else ()
+
+
 def _likely(named: str, known: list[str]) -> str:
     # All of them would be a long list.
     said = did_you_mean(named, known)
