@@ -240,6 +240,7 @@ def test_a_new_rbac_database_and_an_adoption(database, make_database, capsys):
     assert code == 0
     assert database.execute("SELECT count(*) FROM app.profiles") == [(0,)]
     other = make_database()
+    other.execute("CREATE TABLE profiles (id uuid)")
     code, said = answer(capsys, "rbac", "adopt", "--database-url", other.url, "--scratch-url", other.url, "--compare")
     assert (code, said["summary"]) == (1, "The database does not fit.")
     assert said["findings"]
