@@ -145,7 +145,7 @@ def _outcome(
     with ExitStack() as stack:
         connection = stack.enter_context(connect_reading(url))
         memory = Memory(project, options, connection)
-        begun = stack.enter_context(_begun(connection)) if memory.outdated else None
+        begun = stack.enter_context(_begun(connection, project, options)) if memory.outdated else None
         before = memory.glance(connection)
         known = memory.find(before)
         if known is not None:
@@ -164,11 +164,12 @@ def _outcome(
     return outcome
 
 
-def _begun(connection: psycopg.Connection[Any]) -> Workshop:
+def _begun(connection: psycopg.Connection[Any], project: Project | None, options: Options) -> Workshop:
     """Start the server that will be built on while the live database is still read."""
+    from truing.drift.prefix import prefix_of
     from truing.drift.workshop import Workshop
 
-    return Workshop.begun(connection)
+    return Workshop.begun(connection, prefix_of(project, options))
 
 
 def _base(invocation: Invocation) -> Base | None:

@@ -6,6 +6,7 @@ those of the live database build, and what the models build; each from the cache
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from subprocess import Popen
@@ -16,11 +17,13 @@ import msgspec
 import psycopg
 
 from truing.catalog.model import Snapshot
+from truing.drift import prefix
 from truing.drift.ahead import Ahead
 from truing.drift.base import load
 from truing.drift.builds import Around, Built, build_migrations, build_models, fallback, models_need
 from truing.drift.cache import Cache
-from truing.drift.exchange import Translate
+from truing.drift.exchange import Keep, Translate
+from truing.drift.prefix import UnfitError
 from truing.drift.sources import key, unplaced
 from truing.drift.workshop import Workshop
 from truing.errors import RevisionError, UsageError
@@ -60,6 +63,8 @@ class Builder:
         self._databases: dict[str, ScratchDatabase] = {}
         self._builds: dict[str, Built] = {}
         self._ahead: Ahead | None = None
+        self._prefix = workshop.prefix
+        self._halfway: Built | None = None
         self.from_cache: list[str] = []
 
     def __enter__(self) -> Self:
@@ -144,7 +149,53 @@ class Builder:
             if "base" not in self._databases:
                 self._databases["base"] = load(base, self._workshop, self._around.path)
             options |= {"start": self._databases["base"], "stamp": base.revisions}
+        elif not options and self._prefix is not None:
+            return self._run_on(revisions)
         return build_migrations(self._workshop, self._named(), revisions, around=self._around, **options)
+
+    def _run_on(self, revisions: tuple[str, ...]) -> tuple[ScratchDatabase, Built]:
+        """Run the migrations after those that were kept, and keep what the older ones build.
+
+        Raises:
+            UnfitError: that cannot be done with what the server began with.
+        """
+        options: dict[str, Any] = {"keep": Keep(copy=f"truing_kept_{secrets.token_hex(4)}", after=prefix.WORTH_S)}
+        kept = self._workshop.began_with
+        if kept is not None:
+            if kept.asked != self._asked:
+                raise UnfitError
+            options |= {"start": self._workshop.there(kept.halfway.database), "onward": kept.onward}
+        try:
+            database, built = build_migrations(self._workshop, self._named(), revisions, around=self._around, **options)
+        except RevisionError as error:
+            if kept is None:
+                raise
+            raise UnfitError(error.message, failed=True) from error
+        if kept is not None:
+            built = msgspec.structs.replace(_with_files(built, kept.imported), helped=kept.helped)
+            known = f"migrations up to {kept.halfway.revision} (of {kept.date})"
+            self.from_cache += [known] if known not in self.from_cache else []
+        if built.reply.halfway is not None:
+            self._halfway = built
+        return database, built
+
+    def keep(self) -> None:
+        """Keep what the older revisions have built, if that took long. Nothing can be built afterwards."""
+        built = self._halfway
+        halfway = built.reply.halfway if built is not None else None
+        data = None
+        if self._prefix is not None and built is not None and halfway is not None:
+            data = self._workshop.packed(halfway.database, halfway.shared, prefix.MOST)
+            if data is not None:
+                self._prefix.keep(
+                    self._asked, halfway, self._workshop.binaries, data, helped=built.helped, imported=built.reply.files
+                )
+        if self._prefix is not None and data is None and self._prefix.refused:
+            self._prefix.forget()
+
+    @property
+    def _asked(self) -> str:
+        return key("prefix", self._migration_parts(()))
 
     def _build_head(self) -> tuple[ScratchDatabase, Built]:
         """Run all migrations; what the live database has of them first, since that is wanted by itself as well."""
@@ -158,10 +209,7 @@ class Builder:
                     return database, applied
                 if database is not None:
                     made, head = self._run(self._head, start=database)
-                    # The cache goes by what was imported: also by what only the revisions before have asked for.
-                    files = tuple(sorted({*applied.reply.files, *head.reply.files}))
-                    reply = msgspec.structs.replace(head.reply, files=files)
-                    return made, msgspec.structs.replace(head, reply=reply)
+                    return made, _with_files(head, applied.reply.files)
         # Unknown there, or not to be run apart from the rest: all at once says what is wrong.
         return self._run(self._head)
 
@@ -226,3 +274,9 @@ class Builder:
         if self._project is None:
             raise UsageError("Migrations need an Alembic project.", hint="Name it: -c path/to/alembic.ini")
         return self._project
+
+
+def _with_files(built: Built, files: tuple[str, ...]) -> Built:
+    """Add what only the revisions before have imported: the cache goes by that as well."""
+    reply = msgspec.structs.replace(built.reply, files=tuple(sorted({*files, *built.reply.files})))
+    return msgspec.structs.replace(built, reply=reply)

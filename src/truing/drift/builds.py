@@ -15,7 +15,8 @@ import msgspec
 
 from truing.catalog.model import Snapshot
 from truing.catalog.read import read_snapshot
-from truing.drift.exchange import Reply, Request, Translate, ask
+from truing.drift.exchange import Keep, Onward, Reply, Request, Translate, ask
+from truing.drift.prefix import UnfitError
 from truing.drift.roles import roles_of
 from truing.drift.stubs import KNOWN, WHERE
 from truing.drift.workshop import Workshop
@@ -89,6 +90,8 @@ def build_migrations(
     start: ScratchDatabase | None = None,
     stamp: tuple[str, ...] = (),
     watch: tuple[QualifiedName, ...] | None = None,
+    keep: Keep | None = None,
+    onward: Onward | None = None,
 ) -> tuple[ScratchDatabase, Built]:
     """Run the migrations on a scratch database.
 
@@ -100,11 +103,14 @@ def build_migrations(
         start: a database in which some of them were run already: it is copied, and they are not run again.
         stamp: what that database is at, though it does not say so.
         watch: relations, functions and types to look at after each revision.
+        keep: whether what the older revisions build is to be kept.
+        onward: where ``start`` is from, if it was kept; then nothing is helped along.
 
     Returns:
         The database, and what it is.
 
     Raises:
+        UnfitError: one cannot go on from what was kept.
         RevisionError: a revision fails, or Alembic went to another database.
         ProjectError: the project cannot be used.
     """
@@ -125,6 +131,8 @@ def build_migrations(
                 stamp=stamp,
                 lacking=tuple(sorted(workshop.lacking)),
                 watch=watch,
+                keep=keep,
+                onward=onward,
             )
         )
         if not reply.error:
@@ -132,6 +140,14 @@ def build_migrations(
             return database, Built(snapshot=_read(workshop, database), reply=reply, helped=helped)
         workshop.scratch.drop(database)
         workshop.refuse_without(reply.error)
+        if reply.unfit:
+            raise UnfitError(reply.error)
+        if onward is not None:
+            break
+        if reply.parted:
+            # All in one transaction they may run, as they did before anything was kept.
+            keep = None
+            continue
         if roles_settled(reply.error, workshop, roles):
             continue
         cure = _cure(reply, around, helped)

@@ -11,6 +11,7 @@ import importlib.machinery
 import os
 import sys
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
 from truing.drift import guard
-from truing.drift.exchange import Reply, Request, configured
+from truing.drift.exchange import Halfway, Reply, Request, configured
+from truing.drift.halfway import Pause, unfit
 from truing.drift.touched import Watch
 from truing.errors import RevisionError, TruingError
 from truing.revisions.failure import failure
@@ -41,7 +43,9 @@ def main() -> None:
     try:
         reply = _reply(request)
     except TruingError as error:
-        reply = Reply(error=error.message, hint=error.advice, sqlstate=_sqlstate(error))
+        lost, parted = (bool(error.fields.get(name)) for name in ("unfit", "parted"))
+        state = _sqlstate(error)
+        reply = Reply(error=error.message, hint=error.advice, sqlstate=state, unfit=lost, parted=parted)
     except CommandError as error:
         reply = Reply(error=str(error), hint=_hint(request))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - other people's code raises anything
@@ -78,14 +82,15 @@ def _migrations(request: Request) -> Reply:
     translate: list[tuple[str | None, str | None]] = []
     server = request.server
     watch = Watch(server, request.watch) if request.watch is not None and server is not None else None
+    looking: list[Watch | Pause] = [watch] if watch is not None else []
     start = MigrationContext.__init__
 
     def noting(self: MigrationContext, dialect: Any, connection: Any, opts: dict[str, Any], *rest: Any) -> None:
         seen.append(opts)
         if connection is not None and len(seen) == 1:
             translate.extend((connection.get_execution_options().get("schema_translate_map") or {}).items())
-        if watch is not None:
-            watch.attach(opts, connection)
+        for each in looking:
+            each.attach(opts, connection)
         start(self, dialect, connection, opts, *rest)
 
     MigrationContext.__init__ = noting  # type: ignore[assignment,method-assign]
@@ -95,8 +100,7 @@ def _migrations(request: Request) -> Reply:
         known = tuple(each.revision for each in script.walk_revisions())
         if request.stamp:
             _stamp(config, script, request)
-        for revision in request.revisions if known else ():
-            command.upgrade(config, revision)
+        halfway = _upgrade(config, script, request, looking) if known else None
     options = seen[0] if seen else {}
     return Reply(
         version_table=options.get("version_table") or "alembic_version",
@@ -104,10 +108,36 @@ def _migrations(request: Request) -> Reply:
         heads=heads,
         branches={head: _labels(script, head) for head in heads},
         revisions=known,
-        files=own_files(),
+        files=own_files(each.path for each in script.walk_revisions()),
         translate=tuple(translate),
         touched=watch.touches if watch is not None else (),
+        halfway=halfway,
     )
+
+
+def _upgrade(config: Any, script: Any, request: Request, looking: list[Watch | Pause]) -> Halfway | None:
+    """Run the revisions; with a pause before the newest, where what the others build is to be kept.
+
+    Raises:
+        RevisionError: the database is at a revision from which one cannot go on.
+    """
+    if request.onward is not None and (why := unfit(script, request.revisions, request.onward)):
+        raise RevisionError(why, unfit=True)
+    if request.keep is None or request.server is None:
+        for revision in request.revisions:
+            command.upgrade(config, revision)
+        return None
+    pause = Pause(request.keep, request.server, script, request.revisions)
+    looking.append(pause)
+    for revision in request.revisions:
+        command.upgrade(config, revision)
+    halfway = pause.copied()
+    if pause.paused:
+        try:
+            command.upgrade(config, request.revisions[0])
+        except (Exception, SystemExit) as error:
+            raise RevisionError(failure(error).sentence, hint=_hint(request), parted=True) from error
+    return halfway
 
 
 def _stamp(config: Any, script: Any, request: Request) -> None:
@@ -138,13 +168,16 @@ def _options(request: Request) -> Reply:
     return Reply(version_table=table, version_schema=options.get("version_table_schema"), files=own_files())
 
 
-def own_files() -> tuple[str, ...]:
-    """List the Python files that were imported and are no installed package: the ones that a person changes."""
+def own_files(others: Iterable[str] = ()) -> tuple[str, ...]:
+    """List the Python files that were imported and are no installed package: the ones that a person changes.
+
+    Args:
+        others: files that were imported without becoming a module: Alembic's revisions.
+    """
     paths = sysconfig.get_paths()
     installed = [Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     found = set()
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
+    for file in (*(getattr(module, "__file__", None) for module in list(sys.modules.values())), *others):
         if isinstance(file, str) and file.endswith(tuple(importlib.machinery.SOURCE_SUFFIXES)):
             path = Path(file).absolute()
             if not any(folder in path.parents for folder in installed):

@@ -61,6 +61,50 @@ class Candidate(msgspec.Struct, frozen=True, order=True):
     columns: tuple[str, ...] = ()
 
 
+class Keep(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run of the revisions may pause before the newest, so that what the others build can be kept.
+
+    Attributes:
+        copy: the name of the copy that is made then.
+        after: how many seconds the others must have taken, so that it is worth it.
+    """
+
+    copy: str
+    after: float
+
+
+class Halfway(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy of the database as it was before the newest revision ran.
+
+    Attributes:
+        database: its name.
+        revision: what it is at.
+        below: that revision and all that was run before it.
+        later: the files of all other revisions.
+        shared: a digest of what all databases of the server had in common then.
+    """
+
+    database: str
+    revision: str
+    below: tuple[str, ...]
+    later: tuple[str, ...]
+    shared: str
+
+
+class Onward(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run begins that has such a copy.
+
+    Attributes:
+        revision: what it is at.
+        below: that revision and all that was run before it.
+        files: Python files beside its own that nobody knew then.
+    """
+
+    revision: str
+    below: tuple[str, ...]
+    files: tuple[str, ...]
+
+
 class Touch(msgspec.Struct, frozen=True, order=True):
     """Which revision changed an object last: made it, altered it or dropped it."""
 
@@ -87,6 +131,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         lacking: extensions that get a stand-in where they would be created.
         translate: the ``schema_translate_map`` that the migrations' connection has, as pairs.
         watch: relations, functions and types to look at after each revision; None to look at nothing.
+        keep: whether what the older revisions build is to be kept.
+        onward: where the database comes from, if it was kept.
         start: when climbing, the revision up to which everything is only applied; empty to begin at the bottom.
         floor: when climbing, the oldest revision that is not taken back; empty for none.
         unmanaged: when climbing, the patterns of other people's tables, which do not count.
@@ -106,6 +152,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     lacking: tuple[str, ...] = ()
     translate: Translate = ()
     watch: tuple[QualifiedName, ...] | None = None
+    keep: Keep | None = None
+    onward: Onward | None = None
     start: str = ""
     floor: str = ""
     unmanaged: tuple[str, ...] = ()
@@ -162,6 +210,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
         hidden: the candidates that ``env.py`` keeps out of autogenerate.
         translate: the ``schema_translate_map`` of the connection that ``env.py`` gives to the migrations.
         touched: the last revision that changed each object that was watched.
+        halfway: what was kept.
+        unfit: whether the error is that the revisions cannot go on from what was kept.
+        parted: whether it came after a pause, so that it may not come without one.
         stairs: the revisions that were climbed, in their order; the last one may have failed.
         bottom: what is left after all of them were taken back, down to the floor.
         fell: the revision that could not be taken back then, though it could on its own; ``fall`` says why.
@@ -186,6 +237,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     hidden: tuple[Candidate, ...] = ()
     translate: Translate = ()
     touched: tuple[Touch, ...] = ()
+    halfway: Halfway | None = None
+    unfit: bool = False
+    parted: bool = False
     stairs: tuple[Stair, ...] = ()
     bottom: tuple[Difference, ...] = ()
     fell: str = ""

@@ -6,6 +6,7 @@ Builds come from the cache where nothing has changed; whole answers do in :mod:`
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -28,6 +29,7 @@ from truing.drift.exchange import Reply
 from truing.drift.hiding import hide
 from truing.drift.model import Drift, LeftOut, Outcome
 from truing.drift.options import Options
+from truing.drift.prefix import Prefix, UnfitError, prefix_of
 from truing.drift.printer import Texts, alike, reprinted
 from truing.drift.roles import spoken_as
 from truing.drift.scope import managed, version_tables
@@ -66,16 +68,24 @@ def run(project: Project | None, options: Options, live: Taken | None = None, be
         )
     major = live.snapshot.version.major if live is not None else None
     extensions = frozenset(each.name for each in live.snapshot.extensions) if live is not None else frozenset[str]()
-    memory = True
+    memory, prefix = True, prefix_of(project, options)
     if begun is not None and not begun.suits(major, extensions):
         begun.close()
         begun = None
     while True:
-        workshop = begun or Workshop(major=major, scratch_url=options.scratch_url, extensions=extensions, memory=memory)
+        workshop = begun or Workshop(
+            major=major, scratch_url=options.scratch_url, extensions=extensions, memory=memory, prefix=prefix
+        )
         begun = None
         with workshop:
             try:
                 return _Run(project, options, live, workshop).outcome()
+            except UnfitError as error:
+                # As if nothing had been kept. What fails now may not fail when all is run in one transaction; what is
+                # kept stays for when it is mended.
+                failed = bool(error.fields.get("failed"))
+                prefix = Prefix(project, refused=True) if project is not None and not failed else None
+                continue
             except MissingExtensionError as error:
                 name = str(error.fields["extension"])
                 if options.scratch_url is not None or name in extensions:
@@ -113,7 +123,11 @@ class _Run:
 
     def outcome(self) -> Outcome:
         with self._builder:
-            return self._outcome()
+            outcome = self._outcome()
+        # What cannot be kept is built again, and the answer is known.
+        with suppress(TruingError, psycopg.Error, OSError):
+            self._builder.keep()
+        return outcome
 
     def _outcome(self) -> Outcome:
         started = time.monotonic()

@@ -18,21 +18,21 @@ class Shelf:
     def __init__(self, folder: Path | None = None) -> None:
         """Choose the folder; it is made with the first file."""
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        self._folder = folder or home / "truing" / "drift"
+        self.folder = folder or home / "truing" / "drift"
 
     def get(self, key: str, kind: type[_Kept]) -> _Kept | None:
         """Find what was kept; None where there is nothing."""
         try:
-            return msgspec.json.decode((self._folder / f"{key}.json").read_bytes(), type=kind)
+            return msgspec.json.decode((self.folder / f"{key}.json").read_bytes(), type=kind)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
     def put(self, key: str, value: object) -> None:
         """Keep something. A shelf that cannot be written is none, and no reason to fail."""
         with suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            new = self._folder / f"{key}.{os.getpid()}.new"
+            self.folder.mkdir(parents=True, exist_ok=True)
+            new = self.folder / f"{key}.{os.getpid()}.new"
             new.touch(mode=0o600)
             new.write_bytes(msgspec.json.encode(value))
             # Whoever reads meanwhile sees the old entry or the new one.
-            new.replace(self._folder / f"{key}.json")
+            new.replace(self.folder / f"{key}.json")

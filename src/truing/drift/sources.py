@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -48,6 +48,61 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Foundation(msgspec.Struct, frozen=True, kw_only=True):
+    """What the older revisions' state was made from: everything but the later revisions, which may change and come.
+
+    Attributes:
+        files: path -> hash of its content.
+        folders: path -> the Python files in it.
+        variables: environment variable that those files name -> hash of its value.
+    """
+
+    files: dict[str, str]
+    folders: dict[str, tuple[str, ...]]
+    variables: dict[str, str]
+
+    def beside(self) -> tuple[str, ...] | None:
+        """Name the Python files that are there beside these; None where something is not what it was."""
+        listed = {folder: _scripts_in(Path(folder)) for folder in self.folders}
+        if (
+            any(not set(names) <= set(listed[folder]) for folder, names in self.folders.items())
+            or any(_content(Path(file)) != known for file, known in self.files.items())
+            or _variables(map(Path, self.files)) != self.variables
+        ):
+            return None
+        return tuple(
+            os.path.realpath(Path(folder, name))
+            for folder, names in self.folders.items()
+            for name in sorted(set(listed[folder]) - set(names))
+        )
+
+
+def foundation(
+    imported: Iterable[str], project: Project | None, later: Collection[str], *, since: int
+) -> Foundation | None:
+    """Note what the older revisions' state is made from; None as :func:`sources` gives it.
+
+    Args:
+        imported: the person's own files that were imported for it.
+        project: whose own files count even if they were not imported.
+        later: the real paths of the files of the later revisions.
+        since: when the work began, in nanoseconds since the epoch.
+    """
+    made_from = sources(imported, project, since=since)
+    if made_from is None:
+        return None
+
+    def counts(file: Path) -> bool:
+        return os.path.realpath(file) not in later
+
+    files = {file: known for file, known in made_from.files.items() if counts(Path(file))}
+    folders = {
+        folder: tuple(name for name in _scripts_in(Path(folder)) if counts(Path(folder, name)))
+        for folder in made_from.folders
+    }
+    return Foundation(files=files, folders=folders, variables=_variables(map(Path, files)))
+
+
 def sources(imported: Iterable[str], project: Project | None, *, since: int) -> Sources | None:
     """Note what an answer is made from.
 
@@ -74,6 +129,11 @@ def sources(imported: Iterable[str], project: Project | None, *, since: int) -> 
 def key(*parts: object) -> str:
     """Name an entry by what was asked for, and by everything that is installed."""
     return _hash(msgspec.json.encode([_FORMAT, truing.__version__, sys.version, _installed(), *parts]))
+
+
+def place(project: Project) -> str:
+    """Name the one entry of a project, whatever is installed."""
+    return _hash(msgspec.json.encode(unplaced(project)))
 
 
 def unplaced(project: Project | None) -> Project | None:
@@ -131,8 +191,11 @@ def _content(file: Path) -> str:
 
 
 def _listing(folder: Path) -> str:
-    names = sorted(each.name for each in folder.glob("*.py")) if folder.is_dir() else []
-    return _hash("\0".join(names).encode(errors="backslashreplace"))
+    return _hash("\0".join(_scripts_in(folder)).encode(errors="backslashreplace"))
+
+
+def _scripts_in(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.glob("*.py")) if folder.is_dir() else []
 
 
 def _hash(data: bytes) -> str:

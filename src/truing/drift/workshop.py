@@ -17,10 +17,12 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from truing.drift.exchange import Server
+from truing.drift.halfway import shared_state
+from truing.drift.prefix import Kept, Prefix
 from truing.drift.stubs import KNOWN, WHERE, missing, rewritten
 from truing.errors import ConnectionFailedError, MissingExtensionError, ServerError
 from truing.names import ident
-from truing.server import Binaries, Cluster, Scratch, ScratchDatabase, available, find
+from truing.server import Binaries, Cluster, Scratch, ScratchDatabase, address, archive, available, find
 from truing.server.account import is_roomy
 from truing.versions import PostgresVersion
 
@@ -53,6 +55,7 @@ class Workshop:
         scratch_url: str | None = None,
         extensions: Collection[str] = (),
         memory: bool = False,
+        prefix: Prefix | None = None,
     ) -> None:
         """Choose a server; nothing is started yet.
 
@@ -61,8 +64,9 @@ class Workshop:
             scratch_url: a server to use instead of a private one.
             extensions: what it should have; on a private server, a stand-in is made for those that it has not got.
             memory: whether a private server may keep its data in memory, where there is room.
+            prefix: what may be kept of the older revisions, which a private server begins with.
         """
-        self._memory = memory
+        self._memory, self.prefix = memory, prefix
         self._major, self._scratch_url, self._wanted = major, scratch_url, frozenset(extensions)
         self.roles_put_aside = 0
         # Two builds may be made at the same time.
@@ -97,15 +101,16 @@ class Workshop:
             return PostgresVersion(connection.info.server_version)
 
     @classmethod
-    def begun(cls, connection: psycopg.Connection[Any]) -> Self:
+    def begun(cls, connection: psycopg.Connection[Any], prefix: Prefix | None = None) -> Self:
         """Begin to start the server that suits a live database. Whoever needs it waits, or hears why there is none.
 
         Args:
             connection: to the live database.
+            prefix: what may be kept of the older revisions.
         """
         rows = connection.execute("SELECT extname::text FROM pg_catalog.pg_extension").fetchall()
         major = PostgresVersion(connection.info.server_version).major
-        workshop = cls(major=major, extensions=[name for (name,) in rows], memory=True)
+        workshop = cls(major=major, extensions=[name for (name,) in rows], memory=True, prefix=prefix)
 
         def start() -> None:
             with suppress(Exception):
@@ -136,10 +141,52 @@ class Workshop:
                 if self._scratch_url is not None:
                     self._scratch = Scratch(self._scratch_url)
                 else:
-                    self._cluster = Cluster(self.binaries, settings=SETTINGS, autovacuum=False, memory=self._memory)
+                    prefix = self.prefix
+                    seed = prefix.seed if prefix is not None and prefix.suits(self.binaries) else None
+                    self._cluster = Cluster(
+                        self.binaries, settings=SETTINGS, autovacuum=False, memory=self._memory, seed=seed
+                    )
                     self._cluster.start()
                     self._scratch = Scratch(self._cluster)
             return self._scratch
+
+    @property
+    def began_with(self) -> Kept | None:
+        """What was kept of the older revisions, where the server has it."""
+        _ = self.scratch
+        began = self._cluster is not None and self._cluster.is_seeded
+        return self.prefix.kept if self.prefix is not None and began else None
+
+    def there(self, name: str) -> ScratchDatabase:
+        """Give a database that the server began with."""
+        return ScratchDatabase(name, address.with_database(self.url, name))
+
+    def packed(self, database: str, shared: str, most: int) -> bytes | None:
+        """Stop a private server, and put what it holds into one piece; nothing can be built afterwards.
+
+        Args:
+            database: the only one that is left.
+            shared: what all databases must have in common, as :func:`~truing.drift.halfway.shared_state` digests it.
+            most: how many bytes it may be.
+
+        Returns:
+            The archive of its data directory; None where something has changed since, or it would be larger.
+        """
+        cluster = self._cluster
+        if cluster is None:
+            return None
+        with self._turn, self._connect(self.url) as connection:
+            rows = connection.execute(
+                "SELECT datname::text FROM pg_database WHERE NOT datistemplate AND datname NOT IN ('postgres', %s)",
+                [database],
+            ).fetchall()
+            for (name,) in rows:
+                connection.execute(f"DROP DATABASE {ident(name)} WITH (FORCE)".encode())
+            if shared_state(connection) != shared:
+                return None
+        cluster.stop("fast")
+        cluster.shorten_log()
+        return archive.pack(cluster.data_dir, most)
 
     @property
     def url(self) -> str:

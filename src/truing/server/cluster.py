@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +51,7 @@ class Cluster:
         autovacuum: bool = True,
         tcp: bool = False,
         memory: bool = False,
+        seed: Callable[[Path], None] | None = None,
         start_timeout: float = 60.0,
     ) -> None:
         """Describe a cluster; nothing happens before :meth:`start`.
@@ -62,6 +63,8 @@ class Cluster:
             autovacuum: whether autovacuum runs.
             tcp: whether the server listens on 127.0.0.1 as well, on a free port and with a password.
             memory: whether the data may be in memory, where there is room; nothing says so if there is not.
+            seed: fills the data directory in place of initdb, for a server of these binaries with this superuser and no
+                password; where it raises, or no server starts on what it gives, initdb does.
             start_timeout: how many seconds initdb and the start may each take.
         """
         self.binaries = find() if binaries is None else binaries
@@ -75,6 +78,8 @@ class Cluster:
         }
         self._tcp = tcp
         self._memory = memory
+        self._seed = seed
+        self._seeded = False
         self._patience = start_timeout
         self._account = Account.current()
         self._folder: Path | None = None
@@ -118,6 +123,11 @@ class Cluster:
     def in_memory(self) -> bool:
         """Whether the data is in memory."""
         return self._store is not None
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether the data began with what the seed gave."""
+        return self._seeded
 
     @property
     def pid(self) -> int | None:
@@ -169,7 +179,13 @@ class Cluster:
             if new:
                 self._create()
             self._forget_server()
-            self._start_server()
+            try:
+                self._start_server()
+            except ServerError:
+                if not (new and self._seeded):
+                    raise
+                self._make_data()
+                self._start_server()
         except BaseException:
             if new:
                 self.close()
@@ -190,6 +206,14 @@ class Cluster:
                 self._server.kill()
                 self._server.wait()
         self._forget_server()
+
+    def shorten_log(self) -> bool:
+        """Leave of the write-ahead log what a server needs that was stopped as it should be: one small file.
+
+        Returns:
+            Whether that could be done; if not, nothing has changed.
+        """
+        return self._runs([self._programs.program("pg_resetwal"), "--wal-segsize=1", "-D", str(self.data_dir)])
 
     def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         """Stop the server and start it again, with the data it had."""
@@ -239,15 +263,41 @@ class Cluster:
         # Programs and socket stay in the other folder: memory may be closed to programs.
         self._store = memory_folder(self._account, self._announce) if self._memory else None
         self._programs = reachable(self.binaries, self._account, self.folder)
-        for private in (self.data_dir, self.socket_dir):
-            private.mkdir(mode=0o700)
-            self._account.give(private)
+        self.socket_dir.mkdir(mode=0o700)
+        self._account.give(self.socket_dir)
+        if not self._sow():
+            self._make_data()
+        self._write_configuration()
+
+    def _sow(self) -> bool:
+        """Fill the data directory with what is given."""
+        if self._seed is None:
+            return False
+        data = self.data_dir
+        data.mkdir(mode=0o700)
+        try:
+            self._seed(data)
+        except (OSError, ServerError):
+            return False
+        # It is ours until all of it is there, so that no other process of the account can put a link into it.
+        for place, folders, files in os.walk(data, topdown=False):
+            for name in (*folders, *files):
+                self._account.give(Path(place, name))
+        self._account.give(data)
+        self._seeded = True
+        return True
+
+    def _make_data(self) -> None:
+        self._seeded = False
+        if self.data_dir.exists():
+            shutil.rmtree(self.data_dir)
+        self.data_dir.mkdir(mode=0o700)
+        self._account.give(self.data_dir)
         for locale in ("C.UTF-8", "C"):
             if self._initdb(locale):
                 break
         else:
             raise self._failure("initdb could not make a data directory.")
-        self._write_configuration()
 
     def _watch(self) -> None:
         """Start the watchdog, before there is anything that would have to be cleaned up."""
@@ -322,16 +372,23 @@ class Cluster:
             secret.write_text(self._password)
             self._account.give(secret)
             arguments.append(f"--pwfile={secret}")
+        try:
+            return self._runs(arguments)
+        finally:
+            secret.unlink(missing_ok=True)
+
+    def _runs(self, arguments: list[str]) -> bool:
+        """Run a program of PostgreSQL to its end, and tell whether it did what it should."""
         process = self._spawn(arguments)
         try:
             return process.wait(self._patience) == 0
         except subprocess.TimeoutExpired:
-            raise self._failure(f"initdb has not finished in {self._patience:g} s.") from None
+            name = Path(arguments[0]).name
+            raise self._failure(f"{name} has not finished in {self._patience:g} s.") from None
         finally:
             process.kill()
             process.wait()
             self._ended(process)
-            secret.unlink(missing_ok=True)
 
     def _write_configuration(self) -> None:
         """Write our settings into a file of their own.
