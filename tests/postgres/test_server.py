@@ -570,19 +570,19 @@ def test_a_killed_watchdog_is_replaced_and_the_owner_still_cleans_up(binaries, t
     cluster = Cluster(binaries)
     cluster.start()
     for _ in range(2):
-        first = cluster._watchdog
+        first = cluster._guard.watchdog
         first.kill()
         first.wait()
         cluster.restart()
-        assert cluster._watchdog.pid != first.pid
-    cluster._watchdog.kill()
+        assert cluster._guard.watchdog.pid != first.pid
+    cluster._guard.watchdog.kill()
     cluster.close()
     assert_nothing_left(tmp, within=0.1)
 
 
 def test_ctrl_c_at_the_terminal_reaches_the_owner_only(binaries, tmp):
     with Cluster(binaries) as cluster:
-        groups = {os.getpgid(cluster.pid), os.getpgid(cluster._watchdog.pid)}
+        groups = {os.getpgid(cluster.pid), os.getpgid(cluster._guard.watchdog.pid)}
         assert os.getpgid(0) not in groups
 
 

@@ -20,7 +20,7 @@ from truing.drift.prefix import UnfitError
 from truing.drift.roles import roles_of
 from truing.drift.stubs import KNOWN, WHERE
 from truing.drift.workshop import Workshop
-from truing.errors import ProjectError, RevisionError
+from truing.errors import ProjectError, RevisionError, TruingError
 from truing.names import QualifiedName, derived, ident, literal
 from truing.revisions.project import Project
 from truing.server import ScratchDatabase
@@ -116,48 +116,49 @@ def build_migrations(
     """
     around = around or Around()
     workshop.make_roles(around.roles)
+    request = Request(
+        task="migrations",
+        project=msgspec.structs.replace(project, database_url=None),
+        folder=project.root,
+        revisions=revisions,
+        search_path=around.path,
+        stamp=stamp,
+        lacking=tuple(sorted(workshop.lacking)),
+        watch=watch,
+        keep=keep,
+        onward=onward,
+    )
     helped: tuple[str, ...] = ()
     roles: set[str] = set()
     for _ in range(_ATTEMPTS):
         database = workshop.prepared(helped, start)
-        reply = ask(
-            Request(
-                task="migrations",
-                server=workshop.server(database),
-                project=msgspec.structs.replace(project, database_url=None),
-                folder=project.root,
-                revisions=revisions,
-                search_path=around.path,
-                stamp=stamp,
-                lacking=tuple(sorted(workshop.lacking)),
-                watch=watch,
-                keep=keep,
-                onward=onward,
-            )
-        )
+        reply = ask(msgspec.structs.replace(request, server=workshop.server(database)))
         if not reply.error:
             _verify(workshop, database, reply, project)
             return database, Built(snapshot=_read(workshop, database), reply=reply, helped=helped)
         workshop.scratch.drop(database)
         workshop.refuse_without(reply.error)
-        if reply.unfit:
-            raise UnfitError(reply.error)
         if onward is not None:
             break
         if reply.parted:
             # All in one transaction they may run, as they did before anything was kept.
-            keep = None
-            continue
-        if roles_settled(reply.error, workshop, roles):
-            continue
-        cure = _cure(reply, around, helped)
-        if not cure:
-            break
-        helped = (*helped, *cure)
+            request = msgspec.structs.replace(request, keep=None)
+        elif not roles_settled(reply.error, workshop, roles):
+            cure = _cure(reply, around, helped)
+            if not cure:
+                break
+            helped = (*helped, *cure)
+    raise _refusal(reply, workshop, begun=start is not None)
+
+
+def _refusal(reply: Reply, workshop: Workshop, *, begun: bool) -> TruingError:
+    """Say why the migrations are not run."""
+    if reply.unfit:
+        return UnfitError(reply.error)
     # The models that env.py imports are no migration, and a module that does not load has run on nothing.
     loads = _UNLOADABLE.search(reply.error) is None
-    where = f"do not run on {'an empty database' if start is None else 'their base'}" if loads else "cannot be loaded"
-    raise RevisionError(
+    where = f"do not run on {'their base' if begun else 'an empty database'}" if loads else "cannot be loaded"
+    return RevisionError(
         f"the migrations {where}: {reply.error}",
         hint=_of_stand_ins(reply, workshop)
         or reply.hint

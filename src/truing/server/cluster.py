@@ -14,7 +14,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,10 +22,11 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from truing.errors import ServerError
-from truing.server import address, watchdog
+from truing.server import address
 from truing.server.account import Account, make_folder, memory_folder, reachable
 from truing.server.binaries import Binaries, find
 from truing.server.configuration import NOT_DURABLE, Setting, written
+from truing.server.guard import Guard
 from truing.versions import PostgresVersion
 
 SUPERUSER: Final = "postgres"
@@ -85,8 +85,7 @@ class Cluster:
         self._folder: Path | None = None
         self._store: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
-        self._watchdog: subprocess.Popen[bytes] | None = None
-        self._pipe: int | None = None
+        self._guard = Guard()
         self._owner = os.getpid()
         self._password = secrets.token_urlsafe(18) if tcp else ""
         self._port = _SOCKET_PORT
@@ -229,14 +228,7 @@ class Cluster:
         self._folder = self._store = None
         # Nothing of the data is kept, so that a checkpoint would be wasted time.
         self.stop("immediate")
-        guard, self._watchdog = self._watchdog, None
-        self._close_pipe()
-        if guard is not None:
-            try:
-                guard.wait(20)
-            except subprocess.TimeoutExpired:
-                guard.kill()
-                guard.wait()
+        self._guard.close()
         for folder in folders:
             # The watchdog has done it, unless somebody killed the watchdog.
             shutil.rmtree(folder, ignore_errors=True)
@@ -257,11 +249,11 @@ class Cluster:
     # How it does it
 
     def _create(self) -> None:
-        self._watch()
+        self._guard.watch()
         atexit.register(self.close)
-        self._folder = make_folder(self._account, self._announce)
+        self._folder = make_folder(self._account, self._guard.announce)
         # Programs and socket stay in the other folder: memory may be closed to programs.
-        self._store = memory_folder(self._account, self._announce) if self._memory else None
+        self._store = memory_folder(self._account, self._guard.announce) if self._memory else None
         self._programs = reachable(self.binaries, self._account, self.folder)
         self.socket_dir.mkdir(mode=0o700)
         self._account.give(self.socket_dir)
@@ -299,67 +291,6 @@ class Cluster:
         else:
             raise self._failure("initdb could not make a data directory.")
 
-    def _watch(self) -> None:
-        """Start the watchdog, before there is anything that would have to be cleaned up."""
-        self._close_pipe()
-        end, self._pipe = os.pipe()  # neither end is inherited by programs that anybody starts
-        self._watchdog = subprocess.Popen(
-            [sys.executable, "-I", "-S", watchdog.__file__, str(os.getpid())],
-            stdin=end,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            # A Ctrl-C at the terminal goes to every process of our group; the watchdog must see the end of ours.
-            start_new_session=True,
-        )
-        os.close(end)
-        for folder in (self._folder, self._store):
-            if folder is not None:
-                self._announce(folder)
-
-    def _announce(self, folder: Path) -> None:
-        self._tell(os.fsencode(folder) + b"\n")
-
-    def _tell(self, line: bytes) -> None:
-        if self._pipe is not None:
-            with suppress(BrokenPipeError):
-                os.write(self._pipe, line)
-
-    def _close_pipe(self) -> None:
-        pipe, self._pipe = self._pipe, None
-        if pipe is not None:
-            os.close(pipe)
-
-    def _spawn(self, arguments: list[str]) -> subprocess.Popen[bytes]:
-        """Start a program of PostgreSQL, known to the watchdog before it runs.
-
-        The shell writes its process id, which becomes that of the program, into the watchdog's pipe and only then turns
-        into the program. So there is no moment at which we could be killed and leave a program that nobody knows of;
-        until then the shell itself holds the pipe open.
-        """
-        if self._watchdog is None or self._watchdog.poll() is not None:
-            self._watch()
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
-        environment |= {"LC_ALL": "C", "TZ": "UTC"}
-        try:
-            with (self.folder / "log").open("ab") as log:
-                return subprocess.Popen(
-                    ["/bin/sh", "-c", 'echo $$; exec "$@" >&2', "sh", *arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=self._pipe,
-                    stderr=log,
-                    cwd="/",
-                    env=environment,
-                    start_new_session=True,
-                    **self._account.spawn,
-                )
-        except OSError as error:
-            raise self._failure(f"{arguments[0]} could not be run: {error}.") from error
-
-    def _ended(self, process: subprocess.Popen[bytes]) -> None:
-        """Tell the watchdog that a process id is free again, and may become somebody else's."""
-        self._tell(b"-%d\n" % process.pid)
-
     def _initdb(self, locale: str) -> bool:
         arguments = [
             *(self._programs.program("initdb"), "-D", str(self.data_dir), "-U", SUPERUSER),
@@ -377,6 +308,12 @@ class Cluster:
         finally:
             secret.unlink(missing_ok=True)
 
+    def _spawn(self, arguments: list[str]) -> subprocess.Popen[bytes]:
+        try:
+            return self._guard.spawn(arguments, self._account, self.folder / "log")
+        except OSError as error:
+            raise self._failure(f"{arguments[0]} could not be run: {error}.") from error
+
     def _runs(self, arguments: list[str]) -> bool:
         """Run a program of PostgreSQL to its end, and tell whether it did what it should."""
         process = self._spawn(arguments)
@@ -388,7 +325,7 @@ class Cluster:
         finally:
             process.kill()
             process.wait()
-            self._ended(process)
+            self._guard.ended(process)
 
     def _write_configuration(self) -> None:
         """Write our settings into a file of their own.
@@ -439,7 +376,7 @@ class Cluster:
 
     def _forget_server(self) -> None:
         if self._server is not None:
-            self._ended(self._server)
+            self._guard.ended(self._server)
             self._server = None
 
     def _failure(self, message: str) -> ServerError:
