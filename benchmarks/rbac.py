@@ -1,8 +1,9 @@
 """What does a permission check cost, on the server, from Python and from memory, and what do others need for it?
 
-The database is what ``truing rbac init`` makes, filled. Server: CPU of the backends for each call (``/proc``), as a
-ratio to a lookup by primary key measured in the same run, by a role that sees past row security; then the same calls
-by the application's role in its tenant, as a ratio to those without, a transaction with one call and one with twenty.
+The database is what ``truing rbac init`` makes, filled. Server: CPU of the backend for each call
+(``/proc/PID/schedstat``), as a ratio to a lookup by primary key that took turns with it, by a role that sees past row
+security; then the same calls by the application's role in its tenant, as a ratio to those without, a transaction with
+one call and one with twenty.
 Python: checks per second through SQLAlchemy on one connection, by the application's role; nanoseconds from the cache.
 Peers: pycasbin, cedarpy and SpiceDB with the same shape of policy (one third grants of permissions to roles, two thirds
 grants of roles to profiles) at several sizes, as a ratio to our CPU for each check, threads of theirs included. Each is
@@ -30,15 +31,13 @@ import os
 import platform
 import random
 import statistics
-import subprocess
-import tempfile
 import time
 import timeit
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -59,8 +58,11 @@ PERMISSIONS = 200
 PER_ROLE = 72
 FLAGS = 50
 LEAST = 3
-FEW = 20
-"""Calls of each kind where no time is given."""
+QUESTIONS = 100_000
+"""What the server is asked, so that it does not have everything in the processor's cache."""
+
+TURN = 40
+"""Calls of a kind before it is the next one's turn."""
 
 # Members of the application's role, as programs are; row security holds for the first.
 APPLICATION = "rbac_benchmark"
@@ -107,12 +109,11 @@ WHERE relnamespace = 'public'::regnamespace AND NOT EXISTS (SELECT FROM pg_const
 ORDER BY 1, 2, 3
 """
 
-WHO = "md5('t' || :t)::uuid, md5('p' || :n)::uuid"
-TWENTY = "SELECT 'a' || n / 10 || '.p' || n FROM generate_series(:k, :k + 19) n"
+WHO = "%(tenant)s, %(profile)s"
 CALLS = {
-    "primary key": "SELECT active FROM profiles WHERE id = md5('p' || :n)::uuid",
-    "can": f"SELECT rbac.can({WHO}, 'a' || :k / 10 || '.p' || :k)",
-    "can_many (20)": f"SELECT count(*) FROM rbac.can_many({WHO}, ARRAY({TWENTY}))",
+    "primary key": "SELECT active FROM profiles WHERE id = %(profile)s",
+    "can": f"SELECT rbac.can({WHO}, %(name)s)",
+    "can_many (20)": f"SELECT count(*) FROM rbac.can_many({WHO}, %(names)s)",
     "permissions_of": f"SELECT count(*) FROM rbac.permissions_of({WHO})",
     "sidebar": f"SELECT count(*) FROM rbac.sidebar({WHO})",
 }
@@ -167,87 +168,110 @@ def prepare(cluster: Cluster, database: str, options: argparse.Namespace) -> tup
         asked = connection.execute(
             "SELECT tenant_id, id, 'a' || b / 10 || '.p' || b"
             " FROM (SELECT *, 1 + hashtext(id::text) & 127 AS b FROM profiles"
-            f" ORDER BY md5(id::text) LIMIT {options.checks}) x".encode()
+            f" ORDER BY md5(id::text) LIMIT {QUESTIONS}) x".encode()
         ).fetchall()
         for table in ("tenants", "profiles", "user_roles", "roles", "role_permissions"):
             took[table] = connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchall()[0][0]
     return asked, took
 
 
-def pgbench(cluster: Cluster) -> Path:
-    """Find pgbench, which not every package of a server has; another version's will do."""
-    usual = Path("/usr/lib/postgresql").glob("*/bin/pgbench")
-    for path in (cluster.binaries.bin_dir / "pgbench", *usual):
-        if os.access(path, os.X_OK):
-            return path
-    raise SystemExit("There is no pgbench beside the server, nor in /usr/lib/postgresql; install postgresql-contrib.")
+class Session:
+    """A session, and what its backend has used of the processor, which the kernel counts in nanoseconds."""
 
+    def __init__(self, dsn: str) -> None:
+        self.connection = psycopg.connect(dsn, autocommit=True, prepare_threshold=0)
+        self._account = Path(f"/proc/{self.connection.info.backend_pid}/schedstat")
 
-class Server:
-    """Runs pgbench, and reads what the backends used: the postmaster's account of its children that have ended."""
+    def used(self) -> int:
+        return int(self._account.read_text().split()[0])
 
-    def __init__(self, cluster: Cluster, database: str, tenants: int, profiles: int, seconds: int) -> None:
-        self.cluster, self.database, self.seconds = cluster, database, seconds
-        skew = SKEW.format(n=":n", p=profiles, t=tenants).replace("CASE", "(CASE") + " END)"
-        self.draw = f"\\set n random(1, {profiles})\n\\set t {skew}\n\\set k random(1, {PERMISSIONS - 21})\n".replace(
-            "END END)", "END)"
-        )
-        self.postmaster = int(cluster.data_dir.joinpath("postmaster.pid").read_text().split()[0])
-        self.pgbench = pgbench(cluster)
+    def ask(self, call: str, asked: list[Question], calls: int) -> float:
+        """Ask each of these; the microseconds of the processor for one of them.
 
-    def used(self) -> float:
-        fields = Path(f"/proc/{self.postmaster}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
-
-    def run(self, call: str, *, user: str = UNSEEN, calls: int = 0) -> tuple[float, float]:
-        """Run a call for some seconds; its microseconds of CPU each, and calls per second.
-
-        With a number of calls, they are in one transaction that says its tenant first.
+        With a number of calls, so many are in one transaction that says its tenant first.
         """
-        script = self.draw
-        if calls:
-            asked = f"\\set k random(1, {PERMISSIONS - 21})\n{call};\n" * calls
-            script += f"BEGIN;\nSELECT set_config('app.tenant_id', md5('t' || :t)::uuid::text, true);\n{asked}COMMIT;\n"
-        else:
-            script += f"{call};\n"
-        with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
-            file.write(script)
-            file.flush()
-            before = self.used()
-            last = f"-T{self.seconds}" if self.seconds else f"-t{FEW}"
-            command = [self.pgbench, "-n", "-M", "prepared", "-c4", "-j2", last, "-f", file.name]
-            done = subprocess.run(
-                [*map(str, command), self.cluster.dsn(self.database, user)], capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                raise SystemExit(done.stderr)
-            # A backend ends a moment after its client.
-            time.sleep(0.3)
-        lines = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
-        number = int(lines["number of transactions actually processed"].split("/")[0])
-        rate = next(float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("tps"))
-        return (self.used() - before) / number * 1e6, rate
+        questions = [
+            {"tenant": tenant, "profile": profile, "name": name, "names": twenty(name)}
+            for tenant, profile, name in asked
+        ]
+        before, number = self.used(), 0
+        for question in questions:
+            if not calls:
+                self.connection.execute(call, question).fetchall()
+                number += 1
+                continue
+            with self.connection.transaction():
+                self.connection.execute("SELECT set_config('app.tenant_id', %s, true)", [str(question["tenant"])])
+                for _ in range(calls):
+                    self.connection.execute(call, question).fetchall()
+            number += calls
+        return (self.used() - before) / number / 1000
 
 
-def measure_server(server: Server, runs: int) -> dict[str, list[float]]:
-    """Take turns, so that what else the machine does hits each alike."""
+def twenty(name: str) -> list[str]:
+    """Name twenty permissions from this one on; LOAD says how they are called."""
+    first = int(name.rpartition(".p")[2])
+    return [f"a{number // 10}.p{number}" for number in range(first, first + 20)]
+
+
+class Measured(NamedTuple):
+    """One of the things that take turns."""
+
+    name: str
+    call: str
+    calls: int = 0
+    user: str = UNSEEN
+
+
+def measure_server(
+    dsn: Callable[[str], str], asked: list[Question], runs: int, seconds: float
+) -> dict[str, list[float]]:
+    """Take turns, a few calls at a time, so that what else the machine does hits each alike.
+
+    Args:
+        dsn: of the database, for a role.
+        asked: what to ask.
+        runs: how many figures to take.
+        seconds: for how long each kind of call takes its turns in one run; at least one turn.
+    """
+    kinds = [Measured(name, call) for name, call in CALLS.items()]
+    kinds += [
+        Measured(f"{name}: {calls}", CALLS[name], calls, user)
+        for name in ("can", "sidebar")
+        for calls in (1, 20)
+        for user in (UNSEEN, APPLICATION)
+    ]
+    sessions = {user: Session(dsn(user)) for user in (UNSEEN, APPLICATION)}
     found: dict[str, list[float]] = {}
-    # Not counted: it brings the tables into memory.
-    for call in CALLS.values():
-        server.run(call)
-    for number in range(runs):
-        cpu = {name: server.run(call)[0] for name, call in CALLS.items()}
-        for name, used in cpu.items():
-            found.setdefault(f"{name}: CPU µs", []).append(used)
-            if name != "primary key":
-                found.setdefault(f"{name} / primary key", []).append(used / cpu["primary key"])
-        for name in ("can", "sidebar"):
-            for calls in (1, 20):
-                plain, _ = server.run(CALLS[name], calls=calls)
-                secured, _ = server.run(CALLS[name], calls=calls, user=APPLICATION)
-                each = f"{name}: with row security / without, {calls} in a transaction"
-                found.setdefault(each, []).append(secured / plain)
-        print(f"server, run {number + 1} of {runs}", flush=True)
+    for number in range(runs + 1):
+        used: dict[Measured, list[float]] = {kind: [] for kind in kinds}
+        end = time.monotonic() + (seconds * len(kinds) if number else 0)
+        while not used[kinds[0]] or time.monotonic() < end:
+            questions = random.sample(asked, min(TURN, len(asked)))
+            for kind in random.sample(kinds, len(kinds)):
+                few = questions[: max(1, len(questions) // (kind.calls or 1))]
+                used[kind].append(sessions[kind.user].ask(kind.call, few, kind.calls))
+        # The first time is not counted: it brings the tables into memory, and the plans.
+        if number:
+            for name, value in figures({kind: statistics.median(values) for kind, values in used.items()}).items():
+                found.setdefault(name, []).append(value)
+            print(f"server, run {number} of {runs}", flush=True)
+    for session in sessions.values():
+        session.connection.close()
+    return found
+
+
+def figures(cpu: dict[Measured, float]) -> dict[str, float]:
+    """Name what one run found: microseconds, and ratios."""
+    alone = {kind.name: used for kind, used in cpu.items() if not kind.calls}
+    found = {f"{name}: CPU µs": used for name, used in alone.items()}
+    found |= {
+        f"{name} / primary key": used / alone["primary key"] for name, used in alone.items() if name != "primary key"
+    }
+    for kind, used in cpu.items():
+        if kind.calls and kind.user == APPLICATION:
+            name = f"{kind.name.partition(':')[0]}: with row security / without, {kind.calls} in a transaction"
+            found[name] = used / cpu[kind._replace(user=UNSEEN)]
     return found
 
 
@@ -500,10 +524,11 @@ def measure(cluster: Cluster, database: str, options: argparse.Namespace) -> dic
     """Measure all of it, in a database that is at head and empty."""
     asked, took = prepare(cluster, database, options)
     print(json.dumps({key: round(value, 1) for key, value in took.items()}), flush=True)
-    found = measure_server(Server(cluster, database, options.tenants, options.profiles, options.seconds), options.runs)
+    found = measure_server(partial(cluster.dsn, database), asked, options.runs, options.seconds)
     url = sqlalchemy_url(cluster.url(database, APPLICATION))
-    found |= measure_python(url, asked, options.runs)
-    found |= asyncio.run(measure_asyncio(url, asked, options.runs))
+    few = asked[: options.checks]
+    found |= measure_python(url, few, options.runs)
+    found |= asyncio.run(measure_asyncio(url, few, options.runs))
     sizes = [int(each) for each in options.rules.split(",") if each]
     return found | measure_peers(sizes, options.runs, statistics.median(found["can: CPU µs"]))
 
@@ -513,9 +538,9 @@ def read(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tenants", type=int, default=50)
     parser.add_argument("--profiles", type=int, default=20_000)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=2, help=f"for each kind of call; 0 for {FEW} calls a client")
+    parser.add_argument("--seconds", type=int, default=2, help="for each kind of call; 0 for one turn of each")
     parser.add_argument("--rules", default="1000,10000", help="sizes of the peers' policies; empty for no peers")
-    parser.add_argument("--checks", type=int, default=2_000)
+    parser.add_argument("--checks", type=int, default=2_000, help="from Python, in one run")
     parser.add_argument("--pg", type=int)
     parser.add_argument("-o", "--output", type=Path)
     return parser.parse_args(arguments)
