@@ -28,6 +28,7 @@ from truing.cli.app import COMMANDS, app, run
 from truing.cli.options import _OPTIONS
 from truing.config import Allowed, Config
 from truing.online.settings import OnlineSettings
+from truing.rbac.settings import Settings
 from truing.report import document
 from truing.report.rule_page import severity_of
 
@@ -314,13 +315,16 @@ def configuration() -> str:
             "# Configuration",
             _CONFIGURATION,
             "## [tool.truing]",
-            _keys(Config, general, skip={"file", "online", "allow"}),
+            _keys(Config, general, skip={"file", "online", "rbac", "allow"}),
             "## [[tool.truing.allow]]",
             "One finding that is all right, for what has no source line to put a comment on.",
             _keys(Allowed, allow, skip=set()),
             "## [tool.truing.online]",
             "How gently an online operation treats the database.",
             _keys(OnlineSettings, online, skip=set()),
+            "## [tool.truing.rbac]",
+            "How [the RBAC database](rbac.md) of this project is made, for revisions, models and commands. `-x` counts more.",
+            _keys(Settings, _attributes(Settings.__doc__ or ""), skip=set()),
             _ENVIRONMENT,
         ]
     )

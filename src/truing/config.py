@@ -20,6 +20,7 @@ from truing.rule import did_you_mean
 
 Section = TypeVar("Section", bound=msgspec.Struct)
 FailOn: TypeAlias = Literal["info", "warning", "error", "never"]
+PlatformName: TypeAlias = Literal["supabase"]
 
 
 class Allowed(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True, kw_only=True):
@@ -51,6 +52,8 @@ class Config(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
         forbidden_tables: tables that must not be referenced; see :mod:`truing.lint.patterns`.
         unmanaged: tables of other people, which are theirs to change: kept out of autogenerate, and references
             between them are nobody's business here.
+        platform: whose PostgreSQL it is (`supabase`): what it makes by itself is no drift, and left out by name. Known
+            where the binding is `supabase`.
         tenant_column: the column that says whose a row is, in every table that has it; None for a database without
             tenants.
         application_role: the role that the application connects as; None to leave its privileges alone.
@@ -70,6 +73,7 @@ class Config(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
         start_after: a revision; neither it nor what it follows is linted.
         per_revision_ignores: rules that are not used on some revisions: revision -> names or codes.
         online: ``[tool.truing.online]``, read by :meth:`section` (its keys belong to the runner).
+        rbac: ``[tool.truing.rbac]``, likewise.
         file: the file this was read from; empty when there is none.
     """
 
@@ -78,6 +82,7 @@ class Config(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     metadata: tuple[str, ...] = ()
     forbidden_tables: tuple[str, ...] = ("users", "auth.users")
     unmanaged: tuple[str, ...] = ("auth.*",)
+    platform: PlatformName | None = None
     tenant_column: str | None = None
     application_role: str | None = None
     search_path: tuple[str, ...] = ("public",)
@@ -94,9 +99,10 @@ class Config(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
     start_after: str | None = None
     per_revision_ignores: dict[str, tuple[str, ...]] = {}
     online: dict[str, Any] = {}
+    rbac: dict[str, Any] = {}
     file: str = ""
 
-    def section(self, name: Literal["online"], struct: type[Section]) -> Section:
+    def section(self, name: Literal["online", "rbac"], struct: type[Section]) -> Section:
         """Read a table within ``[tool.truing]`` as the type of the layer that it belongs to.
 
         Raises:

@@ -27,7 +27,7 @@ from truing.rbac.access import aio
 from truing.rbac.access.cache import Cache
 from truing.rbac.fastapi import InTenant, Rbac, jwt_verifier
 from truing.rbac.models import Base
-from truing.rbac.program import supabase
+from truing.rbac.program import privileges
 from truing.rbac.program.binding import Claim
 from truing.rbac.program.supabase import make_role, make_roles
 
@@ -371,7 +371,7 @@ def test_the_checks_can_be_had_as_sql(it):
 
 def test_no_table_is_left_out():
     """One that is made tomorrow would be everybody's, as Supabase has it."""
-    assert {*supabase.READ, *supabase.CLOSED} == {*Base.metadata.tables, "alembic_version"}
+    assert {*privileges.READ, *privileges.CLOSED} == {*Base.metadata.tables, "alembic_version"}
 
 
 # To head, and back.

@@ -22,12 +22,13 @@ def project(invocation: Invocation) -> Project:
     Raises:
         ProjectError: there is none.
     """
+    from truing.cli.rbac_database import arguments
     from truing.revisions.project import discover
 
     return discover(
         config=invocation.alembic_config,
         section=invocation.alembic_name or "alembic",
-        x=invocation.x_arguments,
+        x=(*arguments(invocation), *invocation.x_arguments),
         database_url=invocation.database_url,
         head=invocation.config.head,
     )

@@ -107,6 +107,7 @@ def look(
     Raises:
         TruingError: there are no two of them, or one cannot be built or read.
     """
+    from truing.cli.rbac_database import platform
     from truing.drift.options import Options
 
     everything, models, migrations = sides.unnamed, sides.models, sides.migrations
@@ -118,6 +119,7 @@ def look(
         metadata=(models,) if models else invocation.config.metadata,
         folder=str(Path.cwd() if models else invocation.config.folder),
         unmanaged=invocation.config.unmanaged,
+        platform=platform(invocation),
         scratch_url=scratch_url,
         base=_base(invocation) if run_migrations else None,
         tenant_schemas=invocation.config.tenant_schemas,

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from truing.cli.part import Part
+    from truing.lint.context import Declared
     from truing.lint.facts import Facts
+    from truing.report.document import Cell
 
 PLACES = ("models", "revisions", "database")
 
@@ -48,14 +50,15 @@ def look(invocation: Invocation, places: Collection[str]) -> Part:
     from truing.lint.context import make_context
     from truing.lint.engine import lint
 
-    context = make_context(invocation.config)
+    declared = _declared(invocation)
+    context = make_context(invocation.config, declared=declared)
     facts: list[Facts] = []
     if "database" in places:
         from truing.cli.database import connect_reading, url_of
         from truing.lint.references.live import live_references, search_path
 
         with connect_reading(url_of(invocation)) as connection:
-            context = make_context(invocation.config, search_path(connection))
+            context = make_context(invocation.config, search_path(connection), declared)
             facts.append(live_references(connection, context.forbidden))
     if "models" in places:
         facts += _models(invocation)
@@ -64,7 +67,22 @@ def look(invocation: Invocation, places: Collection[str]) -> Part:
     complete = set(places) == set(PLACES)
     findings = lint(facts, context, known=every_rule(), everything=complete)
     looked = [place for place in ("database", "models", "revisions") if place in places]
-    return Part(findings=findings, facts={"looked at": ", ".join(looked)}, complete=complete)
+    said: dict[str, Cell] = {"looked at": ", ".join(looked)}
+    if declared:
+        said["allowed as triggers of the RBAC program"] = ", ".join(sorted(each.subject for each in declared))
+    return Part(findings=findings, facts=said, complete=complete)
+
+
+def _declared(invocation: Invocation) -> frozenset[Declared]:
+    """Say what the RBAC program of the project has on other people's tables."""
+    from truing.cli.rbac_database import binding_of, program_of
+
+    if binding_of(invocation) != "supabase":
+        return frozenset()
+    from truing.lint.context import Declared
+    from truing.rbac.program.supabase import declared
+
+    return frozenset(Declared(*each) for each in declared(program_of(invocation, "")))
 
 
 def _places(invocation: Invocation) -> tuple[str, ...]:

@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from truing.cli.options import Invocation, common
-from truing.cli.rbac_database import changed, functions, opened, tables, using
+from truing.cli.rbac_database import (
+    as_configured,
+    binding_of,
+    changed,
+    functions,
+    opened,
+    otherwise_bound,
+    program_of,
+    tables,
+    told,
+    toml,
+    using,
+)
 from truing.cli.rbac_grants import grant_command, profile_group, revoke_command, role_group, tenant_group, why_command
+
+if TYPE_CHECKING:
+    from truing.finding import Finding
+    from truing.rbac.invariants import Result
 
 # Written out: truing.rbac is imported when a command runs.
 BINDINGS = ("setting", "role", "signed", "supabase")
@@ -40,11 +56,13 @@ def command() -> None:
 @click.option(
     "--profile", default="", type=click.Choice(["", "supabase"]), metavar="supabase", help="Its roles, and its tokens."
 )
-@click.option("--setting", default="app.tenant_id", show_default=True, metavar="NAME", help="That holds the tenant.")
+@click.option("--setting", default="", metavar="NAME", help="That holds the tenant; at first app.tenant_id.")
 @functions
 @common
-def init_command(invocation: Invocation, schema: str, **told: str) -> int:
+def init_command(invocation: Invocation, schema: str, **given: str) -> int:
     """Make a new RBAC database, straight at the newest revision.
+
+    What is not said is as `[tool.truing.rbac]` has it.
 
     The database itself is made too when there is none of this name.
 
@@ -59,7 +77,7 @@ def init_command(invocation: Invocation, schema: str, **told: str) -> int:
     from truing.revisions.urls import redact, sqlalchemy_url
 
     url = invocation.require_database_url()
-    init(sqlalchemy_url(url), schema=schema, **told)
+    init(sqlalchemy_url(url), schema=schema, **told(invocation) | {key: value for key, value in given.items() if value})
     return invocation.answer(document("rbac init", summary=f"{redact(url)} is ready, at rbac@head."))
 
 
@@ -144,13 +162,15 @@ def install_command(
     program: str,
     claim: str | None,
     setting: str | None,
+    bind: Any,
     **roles: Any,
 ) -> int:
     """Bring the functions and triggers into a database with the tables, or up to date there.
 
     It may be run again at any time: what is there is replaced, and every role is compiled. Without --bind, --claim and
-    --setting, a tenant stays bound as it is; at first by the setting. With --bind supabase the roles are authenticated
-    and service_role unless they are named.
+    --setting, a tenant stays bound as it is; at first by the setting. A new binding is written into
+    `[tool.truing.rbac]` first, which revisions and checks go by. The roles are those of the policies unless they are
+    named; with --bind supabase, authenticated and service_role.
 
     \b
     Examples:
@@ -160,25 +180,40 @@ def install_command(
       truing rbac install --show | psql -1
     """
     from truing.rbac.access.named import require_database_role
-    from truing.rbac.program import SETTING, bound, install, statements
+    from truing.rbac.program import SETTING, bound, held, install, left_over, statements
     from truing.rbac.program.binding import CLAIM, Claim
     from truing.report.document import document
 
+    program, given = program_of(invocation, program), told(invocation)
+    unsaid = as_configured(invocation, {"binding": bind, "claim": claim, "setting": setting})
+    if bind is not None:
+        claim, setting = claim or given.get("claim"), setting or given.get("setting")
     by = None if claim is None else Claim.parse(claim)
     if show:
-        every = statements(schema=schema, program=program, claim=by or CLAIM, setting=setting or SETTING, **roles)
+        every = statements(
+            schema=schema, program=program, claim=by or CLAIM, setting=setting or SETTING, bind=bind, **roles
+        )
         written = ";\n\n".join(every) + ";\n"
         click.echo(written, nl=False)
         return 0
     with using(invocation, schema) as connection:
         for role in ("application", "administrator", "owner"):
-            if roles[role] is not None and roles["bind"] != "supabase":
+            if roles[role] is not None and bind != "supabase":
                 require_database_role(connection, roles[role])
         before = bound(connection, program)
-        compiled = install(connection, schema=schema, program=program, claim=by, setting=setting, **roles)
-        now = bound(connection, program)
+        if (bind or before.bind) != "supabase":
+            roles = held(connection, schema) | {name: role for name, role in roles.items() if role is not None}
+        compiled = install(connection, schema=schema, program=program, claim=by, setting=setting, bind=bind, **roles)
+        now, left = bound(connection, program), left_over(connection, program)
     if before.bind != now.bind:
         invocation.say(f"The tenant is bound by {now.bind} from now on; it was by {before.bind}.")
+    for table in left:
+        invocation.say(f"Nothing reads {table} any more. If nobody needs its rows: DROP TABLE {table};")
+    if unsaid:
+        lines = "".join(f"\n  {key} = {toml(value)}" for key, value in unsaid.items())
+        invocation.say(f"Write it into pyproject.toml, which revisions and checks go by:\n  [tool.truing.rbac]{lines}")
+    elif (configured := binding_of(invocation)) not in {None, now.bind}:
+        invocation.say(f"The configuration says {configured}: truing rbac install --bind {configured} changes it.")
     summary = f"The functions are in the schema {program}, and the triggers on the tables of {schema}."
     return invocation.answer(
         document("rbac install", summary=summary, facts={"bound by": now.bind, "compiled": compiled})
@@ -267,10 +302,11 @@ def verify_command(invocation: Invocation, as_sql: bool, bind: Any, schema: str,
       truing rbac verify
       truing rbac verify --sql > verify.sql
     """
-    from truing.finding import Evidence, Finding, Severity
     from truing.rbac import invariants
+    from truing.rbac.program import bound
     from truing.report.document import Column, Table, document
 
+    program = program_of(invocation, program)
     if as_sql:
         written = invariants.as_sql(schema=schema, program=program, bind=bind or "setting")
         if invocation.output is None:
@@ -281,6 +317,7 @@ def verify_command(invocation: Invocation, as_sql: bool, bind: Any, schema: str,
         return 0
     with using(invocation, schema, program) as connection:
         results = invariants.verify(connection, schema=schema, program=program)
+        now = bound(connection, program)
     rows = tuple(
         {
             "name": each.invariant.name,
@@ -293,18 +330,8 @@ def verify_command(invocation: Invocation, as_sql: bool, bind: Any, schema: str,
     columns = tuple(Column(key, title) for key, title in titles.items() if any(row[key] is not None for row in rows))
     bad = [each for each in results if each.broken]
     summary = f"{len(results)} invariants hold." if not bad else f"{len(bad)} of {len(results)} invariants are broken."
-    # As findings too: what CI shows at a change, or counts, is made of those.
-    found = [
-        Finding(
-            rule=f"rbac-{each.invariant.name}",
-            severity=Severity.ERROR,
-            subject=schema or "the RBAC database",
-            message=f"{each.invariant.sentence} That is not so {each.broken:,} times.",
-            evidence=tuple(Evidence("for example", subject) for _, subject in each.examples),
-            remedy=each.invariant.remedy,
-        )
-        for each in bad
-    ]
+    subject = schema or "the RBAC database"
+    found = (*_findings(bad, subject), *otherwise_bound(invocation, now.bind, subject))
     return invocation.answer(
         document(
             "rbac verify",
@@ -315,6 +342,21 @@ def verify_command(invocation: Invocation, as_sql: bool, bind: Any, schema: str,
             fail_on=invocation.fail_on,
         )
     )
+
+
+def _findings(broken: list[Result], subject: str) -> Iterator[Finding]:
+    """Say it as findings too: what CI shows at a change, or counts, is made of those."""
+    from truing.finding import Evidence, Finding, Severity
+
+    for each in broken:
+        yield Finding(
+            rule=f"rbac-{each.invariant.name}",
+            severity=Severity.ERROR,
+            subject=subject,
+            message=f"{each.invariant.sentence} That is not so {each.broken:,} times.",
+            evidence=tuple(Evidence("for example", subject) for _, subject in each.examples),
+            remedy=each.invariant.remedy,
+        )
 
 
 for each in (tenant_group, profile_group, role_group, grant_command, revoke_command, why_command):

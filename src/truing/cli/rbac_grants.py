@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from truing.cli.options import Invocation, common
-from truing.cli.rbac_database import changed, functions, tables, using
+from truing.cli.rbac_database import changed, functions, program_of, tables, using
 from truing.errors import UsageError
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ def grant_command(
 
     begins, ends = _utc(valid_from), _utc(until)
     _require_time(begins, ends)
+    program = program_of(invocation, program)
     with using(invocation, schema, program) as connection:
         which = tenant_id(connection, tenant)
         who = profile_id(connection, which, profile)
@@ -214,6 +215,7 @@ def revoke_command(invocation: Invocation, tenant: str, profile: str, role: str,
     from truing.rbac.access.named import profile_id, require_role, tenant_id
     from truing.report.document import document
 
+    program = program_of(invocation, program)
     with using(invocation, schema, program) as connection:
         which = tenant_id(connection, tenant)
         who = profile_id(connection, which, profile)
@@ -245,6 +247,7 @@ def why_command(invocation: Invocation, tenant: str, profile: str, permission: s
     from truing.rbac.access.named import likely_permission, profile_id, tenant_id
     from truing.report.document import Column, Table, document
 
+    program = program_of(invocation, program)
     with using(invocation, schema, program) as connection:
         which = tenant_id(connection, tenant)
         answer = why(connection, which, profile_id(connection, which, profile), permission, program=program)

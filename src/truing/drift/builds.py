@@ -44,12 +44,14 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
         extensions: its extensions, as (name, schema).
         roles: the roles that own or may do something there.
         search_path: the schemas that unqualified names mean there.
+        given: the statements that a new database there has been through.
     """
 
     schemas: tuple[str, ...] = ()
     extensions: tuple[tuple[str, str], ...] = ()
     roles: tuple[str, ...] = ()
     search_path: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -71,13 +73,23 @@ class Built(msgspec.Struct, frozen=True, kw_only=True):
     helped: tuple[str, ...] = ()
 
 
-def around(snapshot: Snapshot, search_path: tuple[str, ...] = ()) -> Around:
-    """Take from the live database what migrations may take for granted."""
+def around(
+    snapshot: Snapshot, search_path: tuple[str, ...] = (), given: tuple[str, ...] = (), roles: tuple[str, ...] = ()
+) -> Around:
+    """Take from the live database what migrations may take for granted.
+
+    Args:
+        snapshot: of it.
+        search_path: of it.
+        given: the statements that a new database there has been through.
+        roles: that these name.
+    """
     return Around(
         schemas=tuple(schema.name for schema in snapshot.schemas),
         extensions=tuple((each.name, each.schema) for each in snapshot.extensions if each.name not in _BUILT_IN),
-        roles=tuple(sorted(roles_of(snapshot))),
+        roles=tuple(sorted(roles_of(snapshot) | set(roles))),
         search_path=search_path,
+        given=given,
     )
 
 
@@ -131,7 +143,7 @@ def build_migrations(
     helped: tuple[str, ...] = ()
     roles: set[str] = set()
     for _ in range(_ATTEMPTS):
-        database = workshop.prepared(helped, start)
+        database = workshop.prepared((*around.given, *helped), start)
         reply = ask(msgspec.structs.replace(request, server=workshop.server(database)))
         if not reply.error:
             _verify(workshop, database, reply, project)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from truing.config import PlatformName
     from truing.drift.base import Base
 
 
@@ -19,6 +20,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         metadata: the models as ``module:attribute``; empty for those of ``env.py``.
         folder: where modules are looked for.
         unmanaged: patterns of other people's tables.
+        platform: whose PostgreSQL the live database is on.
         scratch_url: a server to build on, instead of a private one.
         base: what is there before the first revision.
         tenant_schemas: the live database's schemas that are one model's; None where there are none such.
@@ -32,6 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     metadata: tuple[str, ...] = ()
     folder: str = ""
     unmanaged: tuple[str, ...] = ()
+    platform: PlatformName | None = None
     scratch_url: str | None = None
     base: Base | None = None
     tenant_schemas: str | None = None

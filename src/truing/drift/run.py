@@ -29,6 +29,7 @@ from truing.drift.exchange import Reply
 from truing.drift.hiding import hide
 from truing.drift.model import Drift, LeftOut, Outcome
 from truing.drift.options import Options
+from truing.drift.platforms import PLATFORMS, prepared, without
 from truing.drift.prefix import Prefix, UnfitError, prefix_of
 from truing.drift.printer import Texts, alike, reprinted
 from truing.drift.roles import spoken_as
@@ -112,7 +113,12 @@ class _Run:
             self._groups = grouped(live.snapshot, pattern, self._tenant_schema, runner)
             live = msgspec.structs.replace(live, snapshot=self._groups[0].live)
         self._live = live
-        self._around = Around() if live is None else around(live.snapshot, live.search_path)
+        self._platform = PLATFORMS[options.platform] if options.platform is not None else None
+        self._runner = live.runner if live is not None and live.runner else _RUNNER
+        self._around = Around()
+        if live is not None:
+            more = prepared(live.snapshot, self._platform, self._runner) if self._platform is not None else ((), ())
+            self._around = around(live.snapshot, live.search_path, *more)
         self._cache = Cache() if options.cache else None
         self._builder = Builder(
             project, options, workshop, self._around, self._cache, live.revisions if live is not None else None
@@ -219,8 +225,11 @@ class _Run:
     def _side(self, snapshot: Snapshot, left: list[LeftOut], *, built: bool = False) -> Snapshot:
         kept, out = managed(snapshot, self._options.unmanaged, self._ours)
         left.extend(out)
-        runner = self._live.runner if self._live is not None and self._live.runner else _RUNNER
-        return spoken_as(kept, _RUNNER, runner) if built else kept
+        kept = spoken_as(kept, _RUNNER, self._runner) if built else kept
+        if self._platform is not None:
+            kept, out = without(kept, self._platform, self._runner)
+            left.extend(out)
+        return kept
 
     def _blamed(self, drifts: tuple[Drift, ...], sides: Sides, head: Built | None) -> tuple[Drift, ...]:
         """Add the revision that touched each object last; the migrations are run once more for it, and looked at."""

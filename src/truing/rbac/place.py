@@ -1,6 +1,7 @@
 """Where do a revision's tables, functions and tenant live? For expressions that truing runs with an empty search path.
 
-In: the connection, and Alembic's ``-x program=`` and ``-x setting=`` or the configuration's attributes of these names.
+In: the connection, and what the revision is told: by ``[tool.truing.rbac]``, by attributes of Alembic's configuration,
+by ``-x``.
 """
 
 from __future__ import annotations
@@ -8,11 +9,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from alembic import op
+from alembic.config import Config
 from sqlalchemy import Connection
 
-from truing.errors import UnsupportedChangeError
+from truing.errors import UnsupportedChangeError, UsageError
 from truing.names import QualifiedName
 from truing.rbac.program import PROGRAM, SETTING, binding
+from truing.rbac.program.binding import BINDINGS, CLAIM, Bound, Claim
+from truing.rbac.settings import configured
+from truing.rule import did_you_mean
 
 TENANT_KEYS: Final = (15, "rbac_tenant_keys (ON DELETE SET NULL of one column of a key)")
 """What that revision needs, and why."""
@@ -32,13 +37,15 @@ def schema() -> str:
 
 
 def given() -> dict[str, Any]:
-    """Return what the running revision was told: the configuration's attributes, and ``-x``, which counts more."""
-    config = op.get_context().config
-    told: dict[str, Any] = dict(config.attributes) if config is not None else {}
-    for argument in getattr(getattr(config, "cmd_opts", None), "x", None) or ():
-        key, _, value = argument.partition("=")
-        told[key] = value
-    return told
+    """Return what the running revision was told."""
+    return told(op.get_context().config)
+
+
+def told(config: Config | None) -> dict[str, Any]:
+    """Return what a run of Alembic was told: by ``[tool.truing.rbac]``, attributes and ``-x``; the last counts most."""
+    attributes: dict[str, Any] = dict(config.attributes) if config is not None else {}
+    said = dict(each.partition("=")[::2] for each in getattr(getattr(config, "cmd_opts", None), "x", None) or ())
+    return {key: value for each in (configured().told, attributes, said) for key, value in each.items() if value}
 
 
 def program() -> str:
@@ -51,13 +58,38 @@ def setting() -> str:
     return str(given().get("setting") or SETTING)
 
 
-def bound() -> str | None:
-    """Return what the database says of how a tenant is bound; None while revisions are only read."""
+def bound() -> Bound | None:
+    """Return what the database says of how a tenant is bound; None where it has no program, or is not there to ask."""
     if _only_read():
         return None
     question = binding.question(program()).replace("%", "%%")
     said: str | None = op.get_bind().exec_driver_sql(question).scalar()
-    return said
+    return binding.said(said) if said is not None else None
+
+
+def wanted(told: dict[str, Any]) -> Bound | None:
+    """Return how a tenant is to be bound; None where nobody says.
+
+    Raises:
+        UsageError: there is no such binding or claim, or two of them are named.
+    """
+    profile, bind = str(told.get("profile") or ""), str(told.get("binding") or "")
+    if profile not in {"", "supabase"}:
+        raise UsageError(
+            f"There is no profile {profile!r} of an RBAC database.", hint="Write profile=supabase, or none."
+        )
+    if profile and bind not in {"", profile}:
+        raise UsageError(
+            f"profile={profile} binds a tenant by the claims of {profile}, and binding={bind} otherwise.",
+            hint="Say one of them; binding is in [tool.truing.rbac] or in -x.",
+        )
+    if not (bind or profile):
+        return None
+    known = next((each for each in BINDINGS if each == (bind or profile)), None)
+    if known is None:
+        raise UsageError(f"There is no binding {bind!r} of a tenant.", hint=did_you_mean(bind, list(BINDINGS)))
+    claim = told.get("claim")
+    return Bound(known, claim=Claim.parse(str(claim)) if claim else CLAIM)
 
 
 def require(major: int, why: str) -> None:

@@ -1,18 +1,20 @@
 """Which database roles are there, and what may each do? None of them logs in; those that do are their members.
 
-In: their names, from Alembic's ``-x app_role=``, ``-x admin_role=``, ``-x migration_role=`` or the configuration's
-attributes of the same names; ``profile=supabase`` stands for the roles of Supabase. Out: the statements that make or
+In: their names, from what the revision is told (``app_role``, ``admin_role``, ``migration_role``); under the binding
+``supabase`` they are those of Supabase unless named. Out: the statements that make or
 adopt them, that say who would be shut out, and that give and take what each may do.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from truing.errors import UsageError
 from truing.names import ident, literal
 from truing.rbac import place
-from truing.rbac.program import binding, supabase
+from truing.rbac.program import privileges, supabase
+from truing.rbac.program.binding import Binding, Bound
 
 
 class Roles(msgspec.Struct, frozen=True):
@@ -37,23 +39,40 @@ class Roles(msgspec.Struct, frozen=True):
         more = (supabase.SIGNUP,) if self.supabase else ()
         return (self.application, self.administrator, self.migration, *more)
 
+    def remember(self, schema: str, program: str) -> tuple[str, ...]:
+        """Return the statements that keep what they may, for the way back."""
+        return privileges.remember(schema, program, self._given, everybody=self.supabase)
 
-def named() -> Roles:
-    """Return the roles of the running revision."""
-    given = place.given()
-    profile = str(given.get("profile") or "")
-    if not profile and binding.said(place.bound()).bind == "supabase":
-        # Once it is so, it need not be said again, on the way back least of all.
-        profile = "supabase"
-    if profile not in {"", "supabase"}:
-        raise UsageError(
-            f"There is no profile {profile!r} of an RBAC database.", hint="Write profile=supabase, or none."
-        )
-    default = Roles(supabase.AUTHENTICATED, supabase.SERVICE, supabase=True) if profile else Roles()
+    def restore(self, schema: str, program: str, *, exactly: bool = False) -> str:
+        """Return the statement that gives back what was kept, and, exactly, takes what was given since."""
+        return privileges.restore(schema, program, self._given, everybody=self.supabase, exactly=exactly)
+
+    @property
+    def _given(self) -> tuple[str, ...]:
+        """Those whom the revisions give privileges, or take them from."""
+        more = (supabase.ANON, supabase.AUTHENTICATED, supabase.SERVICE) if self.supabase else ()
+        return tuple(dict.fromkeys((self.application, self.administrator, *more)))
+
+
+def named(*, down: bool = False) -> Roles:
+    """Return the roles of the running revision.
+
+    Args:
+        down: on the way back, where what is there counts more than what is to be there.
+    """
+    given, there = place.given(), place.bound()
+    wanted = place.wanted(given)
+    bound = (there or wanted) if down else (wanted or there)
+    return roles_of(given, (bound or Bound()).bind)
+
+
+def roles_of(told: dict[str, Any], bind: Binding) -> Roles:
+    """Return the roles under a binding: those that are told, else the usual ones."""
+    default = Roles(supabase.AUTHENTICATED, supabase.SERVICE, supabase=True) if bind == "supabase" else Roles()
     return Roles(
-        str(given.get("app_role") or default.application),
-        str(given.get("admin_role") or default.administrator),
-        str(given.get("migration_role") or default.migration),
+        str(told.get("app_role") or default.application),
+        str(told.get("admin_role") or default.administrator),
+        str(told.get("migration_role") or default.migration),
         default.supabase,
     )
 

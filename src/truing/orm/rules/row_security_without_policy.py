@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from truing.catalog.parts import PUBLIC, Policy
 from truing.finding import Severity
 from truing.orm.context import Context
 from truing.orm.subjects import (
@@ -17,7 +18,8 @@ def row_security_without_policy(subject: MappedTable, _context: Context) -> Iter
     """Find row-level security without a policy.
 
     ## What it does
-    Finds mapped tables with row-level security enabled and no (permissive) policy.
+    Finds mapped tables with row-level security enabled and no (permissive) policy. A restrictive one that is `false`
+    says that nobody is meant to see a row, and is no finding.
 
     ## Why is this bad?
     Without a policy nobody but the owner sees or writes a row: queries give nothing, without an error.
@@ -45,8 +47,12 @@ def row_security_without_policy(subject: MappedTable, _context: Context) -> Iter
     ```
     """
     live = subject.live
-    if live is not None and live.row_security and not any(policy.permissive for policy in live.policies):
+    if live is not None and live.row_security and not any(each.permissive or _nobody(each) for each in live.policies):
         yield Problem(
             f"{subject.label} has row-level security and no policy: nobody but its owner sees a row, without an error.",
             remedy=f"CREATE POLICY ... ON {live.name.sql} ...;",
         )
+
+
+def _nobody(policy: Policy) -> bool:
+    return policy.command == "ALL" and policy.using == "false" and policy.roles == (PUBLIC,)

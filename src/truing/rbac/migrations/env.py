@@ -1,8 +1,8 @@
 """Where do the RBAC revisions run? On a connection that is handed over, or on the URL that Alembic was given.
 
 In: ``config.attributes["connection"]``, else ``-x url=``, ``sqlalchemy.url``, ``TRUING_DATABASE_URL`` or
-``DATABASE_URL``; ``-x schema=`` for the schema of the tables. One transaction for each revision, because the online
-operations commit as they go.
+``DATABASE_URL``; ``-x schema=`` for the schema of the tables; ``[tool.truing.rbac]`` for what they are told. One
+transaction for each revision, because the online operations commit as they go.
 """
 
 from __future__ import annotations
@@ -15,25 +15,30 @@ from sqlalchemy import Connection, create_engine, pool, text
 
 from truing.errors import UsageError
 from truing.names import ident
+from truing.rbac import place
 from truing.rbac.models import Base
+from truing.rbac.models.bound import tables_of
+from truing.rbac.program import PROGRAM
 
+_told = place.told(context.config)
+_bound = place.wanted(_told)
+_schema = str(_told.get("schema") or "public")
+_program = str(_told.get("program") or PROGRAM)
+_tables = tables_of(_bound.bind if _bound is not None else None, None if _program == _schema else _program)
 # Anything of the system's that a database keeps beside the application's own tables.
 _FOREIGN_SCHEMAS = frozenset({"auth", "storage", "extensions", "_truing"})
 
 
 def _include_name(name: str | None, kind: str, _parents: Any) -> bool:
-    """Leave other owners' schemas out of autogenerate."""
-    return kind != "schema" or name not in _FOREIGN_SCHEMAS
-
-
-def _arguments() -> dict[str, str]:
-    given = context.get_x_argument(as_dictionary=True)
-    return {key: value for key, value in given.items() if isinstance(value, str)}
+    """Leave other owners' schemas out of autogenerate; where it looks beyond one, all but that of the functions."""
+    if kind != "schema":
+        return True
+    return name in {None, _program} if _tables.tables else name not in _FOREIGN_SCHEMAS
 
 
 def _url() -> str:
     candidates = (
-        _arguments().get("url"),
+        _told.get("url"),
         context.config.get_main_option("sqlalchemy.url"),
         os.environ.get("TRUING_DATABASE_URL"),
         os.environ.get("DATABASE_URL"),
@@ -47,7 +52,8 @@ def _url() -> str:
 
 def _configure(**where: Any) -> None:
     context.configure(
-        target_metadata=Base.metadata,
+        target_metadata=[Base.metadata, _tables] if _tables.tables else Base.metadata,
+        include_schemas=bool(_tables.tables),
         transaction_per_migration=True,
         compare_server_default=True,
         include_name=_include_name,
@@ -56,7 +62,7 @@ def _configure(**where: Any) -> None:
 
 
 def _run(connection: Connection) -> None:
-    schema = _arguments().get("schema") or context.config.attributes.get("schema")
+    schema = _told.get("schema")
     if schema:
         connection.execute(text(f"SET search_path TO {ident(schema)}"))
         connection.commit()

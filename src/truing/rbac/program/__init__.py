@@ -42,7 +42,7 @@ _PLACE = re.compile(r""":"(\w+)"|:'(\w+)'""")
 
 def functions(bind: Binding = "setting") -> Mapping[str, str]:
     """Return the functions: name -> statement, with the places of the names still open."""
-    others = {KEEP_COUNTING, *binding.TABLES.values()}
+    others = {KEEP_COUNTING, *binding.TABLES.values(), *binding.INDEXES.values()}
     return {name: piece for name, piece in _pieces(bind).items() if name not in others}
 
 
@@ -110,7 +110,7 @@ def statements(
         made.append(binding.refuse_ways_around(schema, application=application, administrator=administrator))
     if bind is not None and bind in binding.TABLES:
         table = binding.TABLES[bind]
-        made.append(_PLACE.sub(fill, _pieces(bind)[table]))
+        made += [_PLACE.sub(fill, _pieces(bind)[name]) for name in (table, binding.INDEXES.get(bind)) if name]
         made += binding.close(QualifiedName(program, table).sql, application=application, owner=owner)
     for name, statement in functions(bind or "setting").items():
         where = f"{known['program']}.{ident(name)}"
@@ -186,6 +186,7 @@ def _rebind(bind: Binding | None, schema: str, program: str) -> tuple[str, ...]:
     return (
         *(supabase.make_roles() if bind == "supabase" else supabase.unfollow_users(schema, program)),
         *(f"DROP FUNCTION IF EXISTS {ident(program)}.{ident(each)}" for each in sorted(gone)),
+        *(binding.drop_table(program, each, emptied=True) for each in binding.TABLES if each != bind),
     )
 
 
@@ -204,6 +205,32 @@ def drop_statements(*, schema: str = SCHEMA, program: str = PROGRAM) -> tuple[st
 def bound(connection: Connection, program: str = PROGRAM) -> Bound:
     """Say how the tenant is bound in a database; by the setting where there is no program yet."""
     return binding.said(connection.exec_driver_sql(binding.question(program).replace("%", "%%")).scalar_one())
+
+
+def left_over(connection: Connection, program: str = PROGRAM) -> tuple[str, ...]:
+    """Name the tables of other bindings that are still there, because somebody has written something into them."""
+    bind = bound(connection, program).bind
+    tables = [QualifiedName(program, table).sql for each, table in binding.TABLES.items() if each != bind]
+    asked = "SELECT pg_catalog.to_regclass({}) IS NOT NULL"
+    return tuple(
+        table
+        for table in tables
+        if connection.exec_driver_sql(asked.format(literal(table)).replace("%", "%%")).scalar_one()
+    )
+
+
+def held(connection: Connection, schema: str = SCHEMA) -> dict[str, str]:
+    """Say which roles the policies are for, as ``application`` and ``administrator``; of one that has none, nothing."""
+    profiles = literal(QualifiedName(schema, "profiles").sql)
+    rows = connection.exec_driver_sql(
+        f"""
+        SELECT CASE p.polname WHEN 'tenant_isolation' THEN 'application' ELSE 'administrator' END, min(r.rolname::text)
+        FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_roles r ON r.oid = ANY (p.polroles)
+        WHERE p.polrelid = pg_catalog.to_regclass({profiles}) AND p.polname IN ('tenant_isolation', 'rbac_admin_all')
+        GROUP BY 1
+        """.replace("%", "%%")
+    )
+    return {str(which): str(role) for which, role in rows}
 
 
 def install(

@@ -25,6 +25,12 @@ BINDINGS: Final[tuple[Binding, ...]] = get_args(Binding)
 TABLES: Final[Mapping[Binding, str]] = {"role": "tenant_roles", "signed": "tenant_keys"}
 """The table of a binding, which nobody but the functions' owner can read."""
 
+INDEXES: Final[Mapping[Binding, str]] = {"role": "tenant_roles_index"}
+"""What makes the index of that table."""
+
+NOBODY: Final = "nobody"
+"""The policy of that table."""
+
 SETTING: Final = "app.tenant_id"
 """The setting that holds a transaction's tenant, unless another is named."""
 
@@ -156,28 +162,70 @@ def said(comment: str | None) -> Bound:
 def close(table: str, *, application: str | None, owner: str | None) -> tuple[str, ...]:
     """Write the statements that let nobody but its owner read a table of a binding.
 
-    Row security without a policy keeps it closed even where somebody grants ``SELECT ON ALL TABLES``.
+    Row security keeps it closed even where somebody grants ``SELECT ON ALL TABLES``, and its policy even where somebody
+    adds another one.
     """
+    nobody = f"CREATE POLICY {NOBODY} ON {table} AS RESTRICTIVE USING (false)"
     return (
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        f"""
+        DO $body$ BEGIN
+          IF NOT EXISTS (SELECT FROM pg_catalog.pg_policy WHERE polrelid = {literal(table)}::regclass
+                         AND polname = {literal(NOBODY)}) THEN
+            {nobody};
+          END IF;
+        END $body$
+        """,
         f"REVOKE ALL ON TABLE {table} FROM PUBLIC",
-        *([f"REVOKE ALL ON TABLE {table} FROM {application}"] if application else []),
-        *([f"ALTER TABLE {table} OWNER TO {owner}"] if owner else []),
+        *([f"REVOKE ALL ON TABLE {table} FROM {ident(application)}"] if application else []),
+        *([f"ALTER TABLE {table} OWNER TO {ident(owner)}"] if owner else []),
     )
 
 
-def refuse_ways_around(schema: str, *, application: str | None, administrator: str | None = None) -> str:
+def drop_table(program: str, bind: Binding, *, emptied: bool = False) -> str:
+    """Write the statement that drops the table of a binding, where it is there and ours.
+
+    Args:
+        program: its schema.
+        bind: the binding.
+        emptied: only where no row is in it: what an administrator wrote there cannot be had again.
+    """
+    table = QualifiedName(program, TABLES[bind]).sql
+    rows = f"EXECUTE {literal(f'SELECT EXISTS (SELECT FROM {table})')} INTO used;" if emptied else ""
+    return f"""
+        DO $body$ DECLARE used boolean := false; BEGIN
+          IF EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conname = {literal(f"pk_{TABLES[bind]}")}
+                     AND conrelid = pg_catalog.to_regclass({literal(table)})) THEN
+            {rows}
+            IF NOT used THEN
+              DROP TABLE {table};
+            END IF;
+          END IF;
+        END $body$
+    """
+
+
+def refuse_ways_around(
+    schema: str, *, application: str | None, administrator: str | None = None, known: tuple[str, ...] = ()
+) -> str:
     """Write the statement that fails where a policy shows the application rows without asking ``current_tenant()``.
 
     Permissive policies are joined by OR, so that one which reads another setting makes the tightest binding worth
     nothing.
+
+    Args:
+        schema: of the tables.
+        application: the role.
+        administrator: a role that such a policy may be given to.
+        known: the names of policies that will be gone.
     """
     give = literal(f"ALTER POLICY %I ON %s TO {ident(administrator or 'rbac_admin').replace('%', '%%')};")
     return (
         "DO $body$ DECLARE around text; fixes text; BEGIN"
         " SELECT pg_catalog.string_agg(pg_catalog.format('%I on %s', w.policy, w.rel), ', ' ORDER BY w.policy),"
         f" pg_catalog.string_agg(pg_catalog.format({give}, w.policy, w.rel), ' ') INTO around, fixes"
-        f" FROM ({ways_around(schema, application=application)}) w;"
+        f" FROM ({ways_around(schema, application=application)}) w"
+        f" WHERE w.policy <> ALL (ARRAY[{', '.join(map(literal, known))}]::text[]);"
         " IF around IS NOT NULL THEN"
         " RAISE EXCEPTION 'a tenant that is bound could be left through policies that ask something else: %', around"
         " USING HINT = 'Drop each, or give it to a role that is not the application''s: ' || fixes;"

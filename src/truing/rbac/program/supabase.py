@@ -12,7 +12,7 @@ from typing import Final
 
 from truing.names import QualifiedName, ident, literal
 from truing.rbac.program.binding import Claim
-from truing.rbac.program.questions import QUESTIONS
+from truing.rbac.program.privileges import ON, WHOM, held, words
 
 ANON: Final = "anon"
 AUTHENTICATED: Final = "authenticated"
@@ -31,22 +31,6 @@ ATTRIBUTES: Final = {
     SIGNUP: "NOLOGIN",
 }
 """As Supabase makes them."""
-
-READ: Final = (
-    *("tenants", "profiles", "roles", "permissions", "role_permissions", "role_inherits", "role_grants", "user_roles"),
-    *("feature_flags", "tenant_features", "sidebar_features", "tenant_rbac_versions", "rbac_audit"),
-)
-"""Tables that the application reads."""
-
-VIEWS: Final = ("active_profiles", "tenant_profile_counts")
-KEPT: Final = ("tenant_rbac_versions", "rbac_audit")
-"""Tables that only the program writes."""
-
-CLOSED: Final = ("tenant_moves", "alembic_version")
-"""Tables that are nobody's of the three."""
-
-DEFINERS: Final = ("log_tenant_move",)
-"""Functions beside the tables that write with their owner's rights."""
 
 _RIGHTS: Final = {
     "tenants": ("SELECT (id)",),
@@ -148,6 +132,12 @@ def trigger_names(program: str) -> dict[str, str]:
     return {event: f"{mine}_follow_{event[0].lower()}" for event in ("INSERT", "UPDATE", "DELETE")}
 
 
+def declared(program: str) -> tuple[tuple[str, str], ...]:
+    """Name the triggers of ``auth.users`` as a person does, each with how its definition ends."""
+    call = f" EXECUTE FUNCTION {ident(program)}.{FOLLOW}()"
+    return tuple((f"{USERS}.{ident(name)}", call) for name in trigger_names(program).values())
+
+
 def _triggers(program: str) -> str:
     function = f"{ident(program)}.{FOLLOW}()"
     events = {
@@ -226,60 +216,6 @@ def refuse_unseen(schema: str, application: str) -> str:
     """
 
 
-def _words(names: tuple[str, ...]) -> str:
-    return ", ".join(map(literal, names))
-
-
-def _held(schema: str, program: str) -> str:
-    """Write the query of all privileges on what is ours: kind, object, grantee (NULL: everybody), privilege.
-
-    Kinds: ``w`` is a table that an administrator writes, ``r`` one that is only read, ``c`` one that is nobody's, ``s``
-    a sequence, ``q`` and ``f`` a function that answers and another one, ``n`` a schema.
-    """
-    space, functions = literal(ident(schema)), literal(ident(program))
-    questions = literal("{" + ",".join(QUESTIONS) + "}")
-    written = tuple(name for name in READ if name not in KEPT)
-    return f"""
-        WITH relations AS (
-          SELECT c.oid, CASE WHEN c.relname IN ({_words(written)}) THEN 'w'
-                             WHEN c.relname IN ({_words(CLOSED)}) THEN 'c' ELSE 'r' END AS kind
-          FROM pg_catalog.pg_class c
-          WHERE c.relnamespace = pg_catalog.to_regnamespace({space}) AND c.relkind IN ('r', 'p', 'v')
-            AND c.relname IN ({_words((*READ, *VIEWS, *CLOSED))})
-        ), every AS (
-          SELECT kind, oid FROM relations
-          UNION ALL
-          SELECT 's', s.oid FROM relations r
-          JOIN pg_catalog.pg_depend d ON d.refobjid = r.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
-            AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i')
-          JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S'
-        ), acls AS (
-          SELECT e.kind, e.oid, e.oid::regclass::text AS name, c.relacl AS acl
-          FROM every e JOIN pg_catalog.pg_class c ON c.oid = e.oid
-          UNION ALL
-          SELECT e.kind, e.oid, e.oid::regclass::text, a.attacl
-          FROM every e JOIN pg_catalog.pg_attribute a ON a.attrelid = e.oid AND NOT a.attisdropped
-          UNION ALL
-          SELECT CASE WHEN p.proname = ANY ({questions}::text[]) THEN 'q' ELSE 'f' END, p.oid,
-                 p.oid::regprocedure::text, p.proacl
-          FROM pg_catalog.pg_proc p
-          WHERE p.pronamespace = pg_catalog.to_regnamespace({functions})
-             OR p.pronamespace = pg_catalog.to_regnamespace({space}) AND p.proname IN ({_words(DEFINERS)})
-          UNION ALL
-          SELECT 'n', n.oid, n.oid::regnamespace::text, n.nspacl FROM pg_catalog.pg_namespace n
-          WHERE n.oid = pg_catalog.to_regnamespace({space})
-        )
-        SELECT DISTINCT x.kind, x.oid::bigint AS obj, x.name, r.rolname::text AS grantee, a.privilege_type AS privilege
-        FROM acls x CROSS JOIN pg_catalog.aclexplode(x.acl) a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
-        WHERE a.grantee = 0 OR r.oid IS NOT NULL
-    """
-
-
-_ON: Final = """CASE WHEN it.kind IN ('w', 'r', 'c') THEN 'TABLE' WHEN it.kind = 's' THEN 'SEQUENCE'
-                     WHEN it.kind = 'n' THEN 'SCHEMA' ELSE 'FUNCTION' END"""
-_WHOM: Final = "CASE WHEN it.grantee IS NULL THEN 'PUBLIC' ELSE pg_catalog.quote_ident(it.grantee) END"
-
-
 def unwanted(schema: str, program: str, application: str = AUTHENTICATED, administrator: str = SERVICE) -> str:
     """Write the query of what the three roles, and everybody, have and are not to have.
 
@@ -292,8 +228,8 @@ def unwanted(schema: str, program: str, application: str = AUTHENTICATED, admini
     wanted += [(administrator, "s", "USAGE"), (administrator, "q", "EXECUTE"), (administrator, "f", "EXECUTE")]
     rows = ", ".join(f"({literal(role)}, {literal(kind)}, {literal(privilege)})" for role, kind, privilege in wanted)
     return f"""
-        SELECT h.* FROM ({_held(schema, program)}) h
-        WHERE h.kind <> 'n' AND (h.grantee IS NULL OR h.grantee IN ({_words(shut)}))
+        SELECT h.* FROM ({held(schema, program)}) h
+        WHERE h.kind <> 'n' AND (h.grantee IS NULL OR h.grantee IN ({words(shut)}))
           AND NOT EXISTS (SELECT FROM (VALUES {rows}) w(grantee, kind, privilege)
                           WHERE (w.grantee, w.kind, w.privilege) = (h.grantee, h.kind, h.privilege))
     """
@@ -304,65 +240,8 @@ def take_privileges(schema: str, program: str, application: str, administrator: 
     return f"""
         DO $body$ DECLARE it record; BEGIN
           FOR it IN {unwanted(schema, program, application, administrator)} LOOP
-            EXECUTE pg_catalog.format('REVOKE %s ON %s %s FROM %s', it.privilege, {_ON}, it.name, {_WHOM});
+            EXECUTE pg_catalog.format('REVOKE %s ON %s %s FROM %s', it.privilege, {ON}, it.name, {WHOM});
           END LOOP;
-        END $body$
-    """
-
-
-def remember_privileges(schema: str, program: str) -> tuple[str, ...]:
-    """Write the statements that keep, for the way back, what the three roles and everybody had."""
-    return (
-        """
-        CREATE TABLE IF NOT EXISTS _truing.rbac_held (
-          kind text NOT NULL, obj bigint NOT NULL, grantee text, privilege text NOT NULL,
-          UNIQUE NULLS NOT DISTINCT (kind, obj, grantee, privilege))
-        """,
-        f"""
-        INSERT INTO _truing.rbac_held (kind, obj, grantee, privilege)
-        SELECT h.kind, h.obj, h.grantee, h.privilege FROM ({_held(schema, program)}) h
-        WHERE h.grantee IS NULL OR h.grantee IN ({_words((ANON, AUTHENTICATED, SERVICE))})
-        ON CONFLICT DO NOTHING
-        """,
-    )
-
-
-def restore_privileges(schema: str, program: str, *, exactly: bool) -> str:
-    """Write the statement that gives back what :func:`remember_privileges` kept.
-
-    Args:
-        schema: of the tables.
-        program: of the functions.
-        exactly: also take what was given since, and forget what was kept: the end of the way back.
-    """
-    names = """
-        (SELECT h.kind, h.grantee, h.privilege, CASE h.kind WHEN 'n' THEN h.obj::oid::regnamespace::text
-           WHEN 'f' THEN h.obj::oid::regprocedure::text ELSE h.obj::oid::regclass::text END AS name
-         FROM _truing.rbac_held h
-         WHERE CASE h.kind WHEN 'n' THEN EXISTS (SELECT FROM pg_catalog.pg_namespace x WHERE x.oid = h.obj)
-           WHEN 'f' THEN EXISTS (SELECT FROM pg_catalog.pg_proc x WHERE x.oid = h.obj)
-           ELSE EXISTS (SELECT FROM pg_catalog.pg_class x WHERE x.oid = h.obj) END)
-    """
-    take = f"""
-        FOR it IN
-          SELECT * FROM ({_held(schema, program)}) h
-          WHERE (h.grantee IS NULL OR h.grantee IN ({_words((ANON, AUTHENTICATED, SERVICE))}))
-            AND NOT EXISTS (SELECT FROM _truing.rbac_held k WHERE (k.kind, k.obj, k.privilege)
-              = (h.kind, h.obj, h.privilege) AND k.grantee IS NOT DISTINCT FROM h.grantee)
-        LOOP
-          EXECUTE pg_catalog.format('REVOKE %s ON %s %s FROM %s', it.privilege, {_ON}, it.name, {_WHOM});
-        END LOOP;
-        DROP TABLE _truing.rbac_held;
-    """
-    return f"""
-        DO $body$ DECLARE it record; BEGIN
-          IF pg_catalog.to_regclass('_truing.rbac_held') IS NULL THEN
-            RETURN;
-          END IF;
-          FOR it IN SELECT * FROM {names} x LOOP
-            EXECUTE pg_catalog.format('GRANT %s ON %s %s TO %s', it.privilege, {_ON}, it.name, {_WHOM});
-          END LOOP;
-          {take if exactly else ""}
         END $body$
     """
 
@@ -373,7 +252,7 @@ def above(roles: tuple[str, ...] = (ANON, AUTHENTICATED, SIGNUP)) -> str:
         SELECT NULL::text AS tenant, r.rolname || ': ' || x.rolname AS subject
         FROM pg_catalog.pg_roles r JOIN pg_catalog.pg_roles x ON (x.rolsuper OR x.rolbypassrls)
           AND (x.oid = r.oid OR NOT r.rolsuper AND pg_catalog.pg_has_role(r.oid, x.oid, 'MEMBER'))
-        WHERE r.rolname IN ({_words(roles)})
+        WHERE r.rolname IN ({words(roles)})
     """
 
 

@@ -15,7 +15,8 @@ from alembic import op
 
 from truing.names import QualifiedName, ident
 from truing.rbac import place, program
-from truing.rbac.program import supabase
+from truing.rbac.program import binding
+from truing.rbac.program.binding import CLAIM
 from truing.rbac.roles import Roles, make, named
 
 revision = "rbac_row_security"
@@ -59,6 +60,13 @@ COMPILE = """
     END $body$
 """
 
+# The program has let the numbers of permissions begin anew at their end.
+COUNT_NO_FURTHER = """
+    DO $$ BEGIN
+      EXECUTE format('ALTER SEQUENCE %s NO CYCLE', pg_get_serial_sequence('permissions', 'bit_no'));
+    END $$
+"""
+
 PROGRAM_GOES = """
     DO $$ BEGIN
       DROP FUNCTION IF EXISTS {schema}.current_tenant();
@@ -89,10 +97,9 @@ def policies(table: str, roles: Roles) -> list[dict[str, Any]]:
 
 def upgrade() -> None:
     """Make roles, functions and policies, and say who may read and write."""
-    roles = named()
+    roles, bound = named(), place.wanted(place.given()) or place.bound()
     schema, where = place.schema(), place.program()
-    if roles.supabase:
-        op.execute_online("tenants", supabase.remember_privileges(schema, where), lock="ACCESS SHARE")
+    op.execute_online("tenants", roles.remember(schema, where), lock="ACCESS SHARE")
     op.execute_online("tenants", make(roles), lock="ACCESS SHARE")
     statements = program.statements(
         schema=schema,
@@ -100,7 +107,8 @@ def upgrade() -> None:
         setting=place.setting(),
         application=roles.application,
         administrator=roles.administrator,
-        bind="supabase" if roles.supabase else None,
+        bind=bound.bind if bound is not None else None,
+        claim=bound.claim if bound is not None else CLAIM,
         transition=True,
     )
     functions = statements[: -len(program.TRIGGERS)]
@@ -136,7 +144,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take policies and functions away. The roles stay: other databases may use them."""
-    roles = named()
+    roles = named(down=True)
     schema, where = place.schema(), place.program()
     for table in reversed(OF_TENANT):
         gone = [str(policy["name"]) for policy in policies(table, roles)]
@@ -152,10 +160,10 @@ def downgrade() -> None:
         gone = [trigger.drop(schema=schema) for trigger in program.TRIGGERS if trigger.table == table]
         op.execute_online(table, gone)
     functions = program.drop_statements(schema=schema, program=where)[len(program.TRIGGERS) :]
-    op.execute_online("tenants", [*functions, PROGRAM_GOES.format(schema=ident(where))], lock="ACCESS SHARE")
+    kept = [binding.drop_table(where, each) for each in binding.TABLES]
+    op.execute_online("tenants", [*functions, *kept, PROGRAM_GOES.format(schema=ident(where))], lock="ACCESS SHARE")
     op.execute_online(
         "roles", [f"REVOKE USAGE ON SCHEMA {ident(schema)} FROM {ident(roles.administrator)}"], lock="ACCESS SHARE"
     )
-    if roles.supabase:
-        back = supabase.restore_privileges(schema, where, exactly=True)
-        op.execute_online("tenants", [back], lock="ACCESS SHARE")
+    op.execute_online("tenants", [roles.restore(schema, where, exactly=True)], lock="ACCESS SHARE")
+    op.execute_online("permissions", [COUNT_NO_FURTHER])

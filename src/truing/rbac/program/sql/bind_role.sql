@@ -1,10 +1,14 @@
 -- name: tenant_roles
 -- Which tenant a login is for. A regrole is the role itself: one that is dropped and made again under the same name is
--- another one. Row security without a policy keeps it closed even where somebody grants SELECT on every table.
+-- another one. Row security keeps it closed even where somebody grants SELECT on every table.
 CREATE TABLE IF NOT EXISTS :"program".tenant_roles (
   role regrole NOT NULL CONSTRAINT pk_tenant_roles PRIMARY KEY,
   tenant_id uuid NOT NULL CONSTRAINT fk_tenant_roles_tenant REFERENCES :"schema".tenants (id) ON DELETE CASCADE,
   bound_at timestamptz NOT NULL DEFAULT now());
+
+-- name: tenant_roles_index
+-- For a tenant that is deleted.
+CREATE INDEX IF NOT EXISTS idx_tenant_roles_tenant_id ON :"program".tenant_roles (tenant_id);
 
 -- name: current_tenant
 -- The tenant of the login; NULL for a login without one. It is session_user, which SET ROLE leaves alone and only a

@@ -1,7 +1,6 @@
 -- name: tenant_keys
 -- The secrets, as HMAC uses them: padded to a block and combined with its two constants (RFC 2104), so that it is done
--- once and not for each check. Row security without a policy keeps it closed even where somebody grants SELECT on
--- every table.
+-- once and not for each check. Row security keeps it closed even where somebody grants SELECT on every table.
 CREATE TABLE IF NOT EXISTS :"program".tenant_keys (
   which text NOT NULL CONSTRAINT pk_tenant_keys PRIMARY KEY
     CONSTRAINT ck_tenant_keys_which CHECK (which IN ('current', 'previous')),
