@@ -7,7 +7,9 @@ import random
 import shutil
 import subprocess
 
+import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from tests.rbac_policies import NAMES
 from truing.cli.app import run
@@ -96,6 +98,16 @@ def test_a_profile_has_the_id_of_its_login_and_may_be_inactive(world, call, acme
             "is not after --from",
         ),
         (["profile", "add", "acme", "ann@example.org"], "The tenant has a profile ann@example.org already."),
+        (["profile", "add", "acme"], "Give an address, or --id"),
+        (["profile", "add", "acme", "a\x1b[31m@b.c"], "cannot be a profile's address."),
+        (["profile", "add", "acme", "b@b.c", "--display-name", "\n"], "characters that cannot be seen"),
+        (["tenant", "add", "t", "--title", "a\x1b[31m"], "characters that cannot be seen"),
+        (["role", "add", "acme", ""], "The role '' of acme cannot be made."),
+        (["role", "add", "acme", "a\nb"], "The role 'a\\nb' of acme cannot be made."),
+        (["why", "acme", "ann@example.org", " "], "No permission is named."),
+        (["role", "add", "00000000-0000-0000-0000-00000000000z", "x"], "A tenant is named by its slug or its id."),
+        (["export", "-o", "/nowhere/policy.yaml"], "/nowhere/policy.yaml cannot be written: No such file or directory"),
+        (["verify", "--sql", "-o", "/nowhere/x"], "/nowhere/x cannot be written: No such file or directory"),
         (["profile", "add", "acme", "ann"], "'ann' cannot be a profile's address."),
         (["profile", "add", "acme", "--id", "x"], "'x' is not a valid UUID"),
         (["adopt", "--compare"], "That is rbac@head: nothing is left to do."),
@@ -140,6 +152,8 @@ def test_a_mistake_is_named_and_changes_nothing(world, call, acme, arguments, sa
         ),
         ("tenants: {A: {name: A}}", "'A' is not a slug"),
         ("3", "is not a policy"),
+        (b"a\n\xff", ":2 is not text in UTF-8."),
+        ("{}\n---\n{}", "expected a single document in the stream, but found another document"),
         ("", "is empty"),
         (
             "tenants: {acme: {name: A, roles: {r: {alow: [b]}}}}",
@@ -279,16 +293,46 @@ def test_every_invariant_can_be_broken_and_is_then_found(world, call, secured, n
     remedy = next(each.remedy for each in invariants.invariants() if each.name == name)
     assert (f"rbac-{name}", remedy) in {(each["rule"], each["remedy"]) for each in json.loads(said)["findings"]}
     assert next(row["broken"] for row in table["rows"] if row["name"] == name) > 0
+    call("verify", "--sql", "-o", str(tmp_path / "verify.sql"))
+    lines = tap(tmp_path / "verify.sql", rbac_database.dsn)
+    assert lines[0] == f"1..{len(BREAK)}"
+    assert [line for line in lines if line.startswith("not ok") and f"- {name} # broken by " in line]
+    assert f"# do: {remedy}" in lines
+    assert "# Tried as app_user, without a tenant and in one: of 13 tables" in "\n".join(lines)
+
+
+def test_who_does_not_see_every_row_is_told_so(call, acme, rbac_database, monkeypatch, tmp_path):
+    """Counting what row security shows would find nothing wrong, and export would be an empty policy."""
+    asking, granting = rbac_database.role("LOGIN IN ROLE app_user"), rbac_database.role("LOGIN IN ROLE rbac_admin")
+    rbac_database.execute(
+        f"GRANT USAGE ON SCHEMA rbac TO {asking}, {granting}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rbac TO {asking}, {granting}"
+    )
+    call("verify", "--sql", "-o", str(tmp_path / "verify.sql"))
+
+    def by(login, *arguments):
+        monkeypatch.setenv("TRUING_DATABASE_URL", str(make_url(rbac_database.url).set(username=login)))
+        return call(*arguments)
+
+    hint = "Connect as a member of rbac_admin, or as the tables' owner."
+    for arguments in (["verify"], ["export"], ["why", "acme", "ann@example.org", "doc.read"]):
+        code, said = by(asking, *arguments)
+        assert (code, hint in said, "ow security hides" in said) == (2, True, True)
+    assert by(granting, "export")[0] == 0
+    assert by(granting, "verify")[0] == 0
+    code, said = by(asking, "tenant", "add", "other")
+    assert (code, "permission denied" in said, "Connect as a login that may" in said) == (2, True, True)
+    for login, bails in ((asking, True), (granting, False)):
+        seen = tap(tmp_path / "verify.sql", psycopg.conninfo.make_conninfo(rbac_database.dsn, user=login))
+        assert ("Bail out! Row security hides rows from this login: profiles" in "\n".join(seen)) == bails
+
+
+def tap(file, dsn):
+    """What psql answers; skips where there is none."""
     psql = shutil.which("psql")
     if psql is None:
         pytest.skip("there is no psql")
-    call("verify", "--sql", "-o", str(tmp_path / "verify.sql"))
-    command = [psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", str(tmp_path / "verify.sql"), rbac_database.dsn]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert lines[0] == f"1..{len(BREAK)}"
-    assert [line for line in lines if line.startswith("not ok") and f"- {name} #" in line]
-    assert f"# do: {remedy}" in lines
-    assert "# Tried as app_user, without a tenant and in one: of 13 tables" in "\n".join(lines)
+    command = [psql, "-XAtq", "-v", "ON_ERROR_STOP=1", "-f", str(file), dsn]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 def test_every_invariant_is_broken_once():

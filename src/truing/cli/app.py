@@ -132,6 +132,11 @@ def explain(error: BaseException) -> TruingError | None:
             )
         if "alembic.CommandError" in kinds:
             return TruingError(_password_free(current), hint="This came from Alembic; `alembic history` may tell more.")
+        if "psycopg.InsufficientPrivilege" in kinds:
+            return TruingError(
+                f"PostgreSQL refused: {_password_free(current)}",
+                hint="Connect as a login that may, the tables' owner for instance; --verbose shows where.",
+            )
         if "psycopg.Error" in kinds:
             return TruingError(f"PostgreSQL refused: {_password_free(current)}", hint="--verbose shows where.")
         current = current.__cause__ or current.__context__

@@ -168,6 +168,19 @@ class Invocation:
             self.say(f"Wrote {self.output}")
         return 0 if self.exit_zero and document.verdict != "no answer" else document.exit_code
 
+    def give(self, text: str) -> int:
+        """Give a text as it is: to standard output, or to the file that was asked for.
+
+        Returns:
+            The exit code.
+        """
+        from truing.report.console import write_text
+
+        write_text(text, self.output)
+        if self.output is not None:
+            self.say(f"Wrote {self.output}")
+        return 0
+
     def _of_this_project(self, step: str) -> str:
         """Name the project again, where a person has named it: without, the next command would not find it."""
         named = [("-c", self._options["alembic_config"]), ("-n", self._options["alembic_name"])]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,7 +77,13 @@ def init_command(invocation: Invocation, schema: str, **given: str) -> int:
 
     url = invocation.require_database_url()
     init(sqlalchemy_url(url), schema=schema, **told(invocation) | {key: value for key, value in given.items() if value})
-    return invocation.answer(document("rbac init", summary=f"{redact(url)} is ready, at rbac@head."))
+    return invocation.answer(
+        document(
+            "rbac init",
+            summary=f"{redact(url)} is ready, at rbac@head.",
+            next_steps=('truing rbac tenant add acme --title "Acme Ltd"', "truing rbac verify"),
+        )
+    )
 
 
 @command.command("adopt")
@@ -193,9 +198,7 @@ def install_command(
         every = statements(
             schema=schema, program=program, claim=by or CLAIM, setting=setting or SETTING, bind=bind, **roles
         )
-        written = ";\n\n".join(every) + ";\n"
-        click.echo(written, nl=False)
-        return 0
+        return invocation.give(";\n\n".join(every) + ";\n")
     with using(invocation, schema) as connection:
         for role in ("application", "administrator", "owner"):
             if roles[role] is not None and bind != "supabase":
@@ -234,21 +237,18 @@ def export_command(invocation: Invocation, tenants: tuple[str, ...], schema: str
       truing rbac export -o policy.yaml
       truing rbac export --tenant acme
     """
+    from truing.rbac.access.named import require_sight
     from truing.rbac.policies.document import dump
     from truing.rbac.policies.read import read_policy
 
     with using(invocation, schema) as connection:
+        require_sight(connection, ("tenants", "roles", "role_permissions", "role_inherits", "role_grants"))
         written = dump(read_policy(connection, tenants or None))
-    if invocation.output is None:
-        click.echo(written, nl=False)
-    else:
-        invocation.output.write_text(written, encoding="utf-8")
-        invocation.say(f"Wrote {invocation.output}")
-    return 0
+    return invocation.give(written)
 
 
 @command.command("import")
-@click.argument("file", type=click.File("r", encoding="utf-8"), metavar="FILE")
+@click.argument("file", type=click.File("rb"), metavar="FILE")
 @click.option("--dry-run", is_flag=True, help="Only say what would be changed.")
 @click.option("--prune", is_flag=True, help="Also remove permissions, and roles of its tenants, that it does not name.")
 @tables
@@ -273,7 +273,7 @@ def import_command(
     from truing.rbac.policies.document import parse
     from truing.rbac.policies.read import known_tenants, read_policy
 
-    wanted = parse(file.read(), file.name)
+    wanted = parse(file.read(), "standard input" if file.name == "<stdin>" else file.name)
     with using(invocation, schema) as connection:
         present = read_policy(connection, known_tenants(connection, wanted.tenants))
         todo = changes(present, wanted, prune=prune)
@@ -282,7 +282,8 @@ def import_command(
             apply(connection, todo)
     number = f"{len(todo)} change{'' if len(todo) == 1 else 's'}"
     done = f"{number} would be made." if dry_run else f"{number} made."
-    note = f"{len(left)} that the file does not name are left; --prune removes them." if left else ""
+    are = "is" if len(left) == 1 else "are"
+    note = f"{len(left)} that the file does not name {are} left; --prune removes what is left." if left else ""
     return invocation.answer(changed("rbac import", todo, done if todo else "The database has this policy.", note))
 
 
@@ -308,13 +309,7 @@ def verify_command(invocation: Invocation, as_sql: bool, bind: Any, schema: str,
 
     program = program_of(invocation, program)
     if as_sql:
-        written = invariants.as_sql(schema=schema, program=program, bind=bind or "setting")
-        if invocation.output is None:
-            click.echo(written, nl=False)
-        else:
-            Path(invocation.output).write_text(written, encoding="utf-8")
-            invocation.say(f"Wrote {invocation.output}")
-        return 0
+        return invocation.give(invariants.as_sql(schema=schema, program=program, bind=bind or "setting"))
     with using(invocation, schema, program) as connection:
         results = invariants.verify(connection, schema=schema, program=program)
         now = bound(connection, program)
@@ -353,10 +348,14 @@ def _findings(broken: list[Result], subject: str) -> Iterator[Finding]:
             rule=f"rbac-{each.invariant.name}",
             severity=Severity.ERROR,
             subject=subject,
-            message=f"{each.invariant.sentence} That is not so {each.broken:,} times.",
+            message=f"{each.invariant.sentence} That is not so {_times(each.broken)}.",
             evidence=tuple(Evidence("for example", subject) for _, subject in each.examples),
             remedy=each.invariant.remedy,
         )
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number:,} times"
 
 
 for each in (tenant_group, profile_group, role_group, grant_command, revoke_command, why_command):

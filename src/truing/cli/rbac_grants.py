@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from truing.report.document import Cell
 
 
+def seen(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse a text for people in which there is nothing to see, or something that cannot be seen."""
+    if value is not None and not (value.strip() and value.isprintable()):
+        raise click.BadParameter(f"{value!r} is empty, or has characters that cannot be seen.")
+    return value
+
+
 @click.group("tenant")
 def tenant_group() -> None:
     """Make tenants."""
@@ -26,7 +33,7 @@ def tenant_group() -> None:
 
 @tenant_group.command("add")
 @click.argument("slug", metavar="SLUG")
-@click.option("--title", metavar="TEXT", help="What people call it; the slug without one.")
+@click.option("--title", metavar="TEXT", callback=seen, help="What people call it; the slug without one.")
 @tables
 @common
 def tenant_add(invocation: Invocation, slug: str, title: str | None, schema: str) -> int:
@@ -55,7 +62,7 @@ def profile_group() -> None:
 @click.argument("tenant", metavar="TENANT")
 @click.argument("email", metavar="[EMAIL]", required=False)
 @click.option("--id", "identity", type=click.UUID, metavar="UUID", help="Its id, as your sign-in service has it.")
-@click.option("--display-name", "display_name", metavar="TEXT", help="What people call it.")
+@click.option("--display-name", "display_name", metavar="TEXT", callback=seen, help="What people call it.")
 @click.option("--inactive", is_flag=True, help="It may nothing until it is active.")
 @tables
 @common
@@ -80,6 +87,10 @@ def profile_add(
     from truing.rbac.access.named import add_profile, tenant_id
     from truing.report.document import document
 
+    if email is None and identity is None:
+        raise UsageError(
+            "Whose profile it is, nobody says.", hint="Give an address, or --id with the id of your sign-in service."
+        )
     with using(invocation, schema) as connection:
         which = tenant_id(connection, tenant)
         made = add_profile(connection, which, email, identity=identity, name=display_name, active=not inactive)
@@ -247,6 +258,8 @@ def why_command(invocation: Invocation, tenant: str, profile: str, permission: s
     from truing.rbac.access.named import likely_permission, profile_id, tenant_id
     from truing.report.document import Column, Table, document
 
+    if not permission.strip():
+        raise UsageError("No permission is named.", hint="A permission is like doc.read.")
     program = program_of(invocation, program)
     with using(invocation, schema, program) as connection:
         which = tenant_id(connection, tenant)

@@ -7,7 +7,8 @@ from databases.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -48,9 +49,28 @@ def write(document: Document, format_: Format = "full", output: Path | None = No
     if output is None:
         _write(document, format_, sys.stdout, rules, console)
         return
+    with _opened(output) as file:
+        _write(document, format_, file, rules, lambda: _plain(file))
+
+
+def write_text(text: str, output: Path | None = None) -> None:
+    """Write a text as it is to standard output or to a file.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    if output is None:
+        sys.stdout.write(text)
+        return
+    with _opened(output) as file:
+        file.write(text)
+
+
+@contextmanager
+def _opened(output: Path) -> Iterator[IO[str]]:
     try:
         with output.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            _write(document, format_, file, rules, lambda: _plain(file))
+            yield file
     except OSError as error:
         raise UsageError(f"{output} cannot be written: {error.strerror}") from error
 

@@ -7,6 +7,7 @@ there is.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from truing.names import ident
 from truing.rule import did_you_mean
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+SEES: Final = "Connect as a member of rbac_admin, or as the tables' owner."
 MOST_NAMES: Final = 2_000
 """So many names are looked through for a likely one."""
 
@@ -50,6 +52,39 @@ def use_schema(connection: Connection, schema: str, program: str | None = None) 
         )
 
 
+_HIDDEN: Final = """
+SELECT string_agg(c.relname::text, ', ' ORDER BY c.relname) FROM pg_class c
+WHERE c.oid = ANY (CAST({tables} AS regclass[])) AND row_security_active(c.oid)
+  AND (EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND NOT p.polpermissive
+               AND EXISTS (SELECT FROM unnest(p.polroles) r WHERE r = 0 OR pg_has_role(r, 'USAGE')))
+       OR NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive AND p.polcmd IN ('r', '*')
+                      AND pg_get_expr(p.polqual, p.polrelid) = 'true'
+                      AND EXISTS (SELECT FROM unnest(p.polroles) r WHERE r = 0 OR pg_has_role(r, 'USAGE'))))
+"""
+
+
+def hidden_query(tables: str) -> str:
+    """Write the question of which of the tables, an array, row security hides rows from this login; NULL for none."""
+    return _HIDDEN.replace("{tables}", tables).strip()
+
+
+def hidden(connection: Connection, tables: Sequence[str]) -> str:
+    """Name those of the tables, given as SQL writes them, of which row security hides rows from this login."""
+    said: str | None = connection.execute(text(hidden_query(":tables")), {"tables": list(tables)}).scalar()
+    return said or ""
+
+
+def require_sight(connection: Connection, tables: Sequence[str]) -> None:
+    """Make sure that this login sees every tenant's rows: what it did not see, it would count as none.
+
+    Raises:
+        UsageError: row security hides some.
+    """
+    if unseen := hidden(connection, tables):
+        login = connection.execute(text("SELECT current_user")).scalar_one()
+        raise UsageError(f"Row security hides rows from the login {login}: of {unseen}.", hint=SEES)
+
+
 def tenant_id(connection: Connection, named: str) -> UUID:
     """Find a tenant by its id or slug.
 
@@ -61,8 +96,15 @@ def tenant_id(connection: Connection, named: str) -> UUID:
         text(f"SELECT id FROM tenants WHERE {column} = :named"), {"named": named.lower()}
     ).scalar()
     if found is None:
-        slugs = connection.execute(text("SELECT slug FROM tenants ORDER BY slug LIMIT :most"), {"most": MOST_NAMES})
-        raise UsageError(f"There is no tenant {named!r}.", hint=_likely(named, [row.slug for row in slugs]))
+        # Without the sentinel, which nobody means.
+        slugs = connection.execute(
+            text("SELECT slug FROM tenants WHERE id <> :nil ORDER BY slug LIMIT :most"),
+            {"most": MOST_NAMES, "nil": UUID(int=0)},
+        )
+        known = [row.slug for row in slugs]
+        if not known and hidden(connection, ["tenants"]):
+            raise UsageError(f"This login sees no tenant {named!r}: row security hides other tenants' rows.", hint=SEES)
+        raise UsageError(f"There is no tenant {named!r}.", hint=_likely(named, known))
     return found
 
 
@@ -118,6 +160,8 @@ def add_profile(
     Raises:
         UsageError: the id or the address is taken, or is none.
     """
+    if email is not None and (not email.isprintable() or " " in email):
+        raise UsageError(f"{email!r} cannot be a profile's address.", hint="Write it as ann@example.org.")
     values = {"tenant": tenant, "email": email, "id": identity, "name": name, "active": active}
     insert = text(
         "INSERT INTO profiles (id, tenant_id, email, display_name, active)"

@@ -14,7 +14,8 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection
 
-from truing.names import body, ident, literal
+from truing.names import QualifiedName, body, ident, literal
+from truing.rbac.access.named import hidden_query, require_sight
 from truing.rbac.program import PROGRAM, SCHEMA, binding, functions, supabase
 from truing.rbac.program.binding import CLAIM, Binding, Claim
 from truing.rbac.program.triggers import TRIGGERS
@@ -146,9 +147,14 @@ def _supabase(schema: str, program: str, claim: Claim) -> tuple[Invariant, ...]:
 
 
 def verify(connection: Connection, *, schema: str = SCHEMA, program: str = PROGRAM) -> tuple[Result, ...]:
-    """Ask every invariant, within the connection's transaction, in which nothing is changed."""
+    """Ask every invariant, within the connection's transaction, in which nothing is changed.
+
+    Raises:
+        UsageError: the login does not see every row, so that what it counts proves nothing.
+    """
     bound = binding.said(connection.exec_driver_sql(binding.question(program).replace("%", "%%")).scalar_one())
     every = invariants(schema=schema, program=program, bind=bound.bind, claim=bound.claim)
+    require_sight(connection, [QualifiedName(schema, each).sql for each in TABLES])
     if connection.exec_driver_sql(f"SELECT to_regclass({literal(supabase.USERS)})").scalar_one() is None:
         every = tuple(each for each in every if each.name != "users-have-profiles")
     return tuple(_ask(connection, each) for each in every)
@@ -174,12 +180,18 @@ def as_sql(*, schema: str = SCHEMA, program: str = PROGRAM, bind: Binding = "set
     A line each, ``ok`` or ``not ok`` with the number of rows; then, as comments, what to do and what was tried.
     """
     every = invariants(schema=schema, program=program, bind=bind)
-    parts = [f"SELECT '1..{len(every)}';"]
+    tables = ", ".join(literal(QualifiedName(schema, each).sql) for each in TABLES)
+    bail = (
+        "-- Who does not see every row counts too few.\n"
+        "SELECT 'Bail out! Row security hides rows from this login: ' || tables\n"
+        f"FROM (\n{hidden_query(f'ARRAY[{tables}]')}\n) AS hidden(tables) WHERE tables IS NOT NULL;"
+    )
+    parts = [f"SELECT '1..{len(every)}';", bail]
     for number, each in enumerate(every, 1):
-        said, remedy = literal(f" {number} - {each.name}"), literal(f" rows\n# do: {each.remedy}")
+        said, remedy = literal(f" {number} - {each.name}"), literal(f"\n# do: {each.remedy}")
         ask = (
             f"SELECT CASE WHEN count(*) = 0 THEN 'ok' ELSE 'not ok' END || {said}\n"
-            f"       || CASE WHEN count(*) = 0 THEN '' ELSE ' # ' || count(*) || {remedy} END\n"
+            f"       || CASE WHEN count(*) = 0 THEN '' ELSE ' # broken by ' || count(*) || {remedy} END\n"
             f"FROM (\n{each.query}\n) AS broken;"
         )
         if each.first:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 from sqlalchemy import Connection, text
 
+from truing.errors import UsageError
 from truing.rbac.policies.document import Policy, Role, Tenant
 
 Verb = Literal["add", "change", "remove"]
@@ -45,6 +46,9 @@ def changes(present: Policy, wanted: Policy, *, prune: bool = False) -> tuple[Ch
         wanted: the policy it is to have.
         prune: also remove the permissions, and the roles of tenants that are named, which the policy does not name;
             their grants go with them. Tenants are never removed.
+
+    Raises:
+        UsageError: a role that is to be made has no name that a person could read.
     """
     found = [*_permissions(present, wanted)]
     for slug, tenant in wanted.tenants.items():
@@ -91,6 +95,11 @@ def _tenant(slug: str, present: Tenant | None, wanted: Tenant) -> Iterator[Chang
     for name, role in wanted.roles.items():
         values = {"slug": slug, "role": name, "description": role.description}
         if name not in there:
+            if not (name.strip() and name.isprintable()):
+                raise UsageError(
+                    f"The role {name!r} of {slug} cannot be made.",
+                    hint="A role's name is not empty, and has no character that cannot be seen.",
+                )
             insert = f"INSERT INTO roles (tenant_id, name, description) VALUES ({_TENANT}, :role, :description)"
             yield Change("add", f"role {name} of {slug}", insert, values)
         elif there[name].description != role.description:

@@ -57,18 +57,24 @@ _SLUG: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PERMISSION: Final = re.compile(r"\*|[a-z0-9_]+([.:][a-z0-9_]+)*([.:]\*)?")
 
 
-def parse(source: str, file: str = "the policy") -> Policy:
+def parse(source: str | bytes, file: str = "the policy") -> Policy:
     """Read a policy.
 
     Raises:
         UsageError: it is no YAML, or no policy, or names what it does not have.
     """
     try:
+        source = source.decode() if isinstance(source, bytes) else source
+    except UnicodeDecodeError as error:
+        number = error.object.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{file}:{number} is not text in UTF-8.", hint="Write the file again, in UTF-8.") from error
+    try:
         given = YAML(typ="safe", pure=True).load(source)
     except YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where is not None else ""
-        said = getattr(error, "problem", None) or "it cannot be read"
+        parts = (getattr(error, "context", None), getattr(error, "problem", None))
+        said = ", ".join(filter(None, parts)) or "it cannot be read"
         raise UsageError(f"{file}{line} is not YAML: {said}") from error
     hint = "`truing rbac export` shows what a policy is."
     if given is None:
@@ -77,7 +83,9 @@ def parse(source: str, file: str = "the policy") -> Policy:
     try:
         policy = msgspec.convert(given, Policy)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{file} is not a policy: {_placed(given)}{error}", hint=hint) from error
+        # The path that msgspec adds names no tenant and no role.
+        said = str(error).partition(" - at `")[0]
+        raise UsageError(f"{file} is not a policy: {_placed(given)}{said}", hint=hint) from error
     for said in _mistakes(policy):
         raise UsageError(f"{file}: {said}")
     return policy
