@@ -343,15 +343,35 @@ def test_what_is_not_written_whole_is_not_there(chain, monkeypatch):
     assert file.read_bytes() != before
 
 
-def test_a_comparison_says_it(chain):
-    chain.make(TABLE, COLUMN, models=MODELS, metadata="metadata")
-    outcome = drift.run(chain.project, Options())
-    assert outcome.drifts == ()
-    assert outcome.facts["from the cache"] == "nothing"
-    chain.write("r3", "pass", "r2")
-    outcome = drift.run(chain.project, Options())
-    assert outcome.drifts == ()
-    assert str(outcome.facts["from the cache"]).startswith("migrations up to r1 (of 20")
+def test_a_comparison_says_it_and_names_the_revision_that_did_something(chain):
+    chain.make(TABLE, COLUMN, INDEX, models=MODELS, metadata="metadata")
+
+    def compared():
+        outcome = drift.run(chain.project, Options(fixes=False))
+        return {each.name: each.revision for each in outcome.drifts}, outcome.facts["from the cache"], chain.ran()
+
+    drifts, known, ran = compared()
+    assert (drifts, known) == ({"public.things_name": "r3"}, "nothing")
+    # Once to build, once to look.
+    assert ran == ["r1", "r2", "r3"] * 2
+    chain.write("r3", 'op.execute("ALTER TABLE things ALTER name SET DEFAULT 0")', "r2")
+    drifts, known, ran = compared()
+    assert drifts == {"public.things.name": "r3"}
+    assert str(known).startswith("migrations up to r2 (of 20")
+    assert ran == ["r3"] * 2
+    chain.write("r3", 'op.execute("CREATE TABLE t (); ALTER TABLE things ALTER size SET DEFAULT 0")', "r2")
+    drifts, _, ran = compared()
+    assert drifts == {"public.things.size": "r3", "public.t": "r3"}
+    # Nobody has looked what the older revisions did to the other table.
+    assert ran == ["r3", "r3", "r1", "r2"]
+    chain.write("r3", "op.execute('CREATE TABLE t ()')", "r2")
+    models = chain.folder / "migrations" / "env.py"
+    assert compared()[::2] == ({"public.t": "r3"}, ["r3", "r3"])
+    # Models are part of what is kept, for env.py imports them.
+    models.write_text(models.read_text().replace("Text", "String(9)"))
+    drifts, known, _ = compared()
+    assert drifts == {"public.t": "r3", "public.things.name": "r1"}
+    assert known == "nothing"
 
 
 MODELS = """

@@ -21,9 +21,9 @@ from truing.drift import prefix
 from truing.drift.ahead import Ahead
 from truing.drift.base import load
 from truing.drift.builds import Around, Built, build_migrations, build_models, fallback, models_need
-from truing.drift.cache import Cache
-from truing.drift.exchange import Keep, Translate
-from truing.drift.prefix import UnfitError
+from truing.drift.cache import Cache, Seen
+from truing.drift.exchange import Keep, Touch, Translate
+from truing.drift.prefix import Kept, UnfitError
 from truing.drift.sources import key, unplaced
 from truing.drift.workshop import Workshop
 from truing.errors import RevisionError, UsageError
@@ -116,9 +116,7 @@ class Builder:
         Raises:
             RevisionError: they do not run while they are looked at.
         """
-        return self._kept(
-            "history", (*self._migration_parts(self._head), watch), lambda: self._run(self._head, watch=watch)
-        )
+        return self._kept("history", (*self._migration_parts(self._head), watch), lambda: self._watch(watch))
 
     def migrated(self) -> ScratchDatabase:
         """Give a database in which all migrations have been run."""
@@ -178,6 +176,39 @@ class Builder:
         if built.reply.halfway is not None:
             self._halfway = built
         return database, built
+
+    def _watch(self, watch: tuple[QualifiedName, ...]) -> tuple[ScratchDatabase, Built]:
+        """Look at objects after each revision; what those that are kept did is looked at once."""
+        kept = self._workshop.began_with if self._prefix is not None else None
+        if kept is None or kept.asked != self._asked:
+            return self._watch_all(watch)
+        start = self._workshop.there(kept.halfway.database)
+        try:
+            database, built = self._run(self._head, watch=watch, start=start, onward=kept.onward)
+        except (UnfitError, RevisionError):
+            return self._watch_all(watch)
+        touched = {(each.kind, each.name): each for each in (*self._seen_before(kept, watch), *built.reply.touched)}
+        reply = msgspec.structs.replace(built.reply, touched=tuple(touched[each] for each in sorted(touched)))
+        return database, _with_files(msgspec.structs.replace(built, reply=reply), kept.imported)
+
+    def _watch_all(self, watch: tuple[QualifiedName, ...]) -> tuple[ScratchDatabase, Built]:
+        halfway = self._halfway.reply.halfway if self._halfway is not None else None
+        database, built = self._run(self._head, watch=watch, mark=halfway.revision if halfway is not None else "")
+        if halfway is not None and self._cache is not None:
+            self._cache.put_seen(halfway.database, Seen(watched=watch, touched=built.reply.marked))
+        return database, built
+
+    def _seen_before(self, kept: Kept, watch: tuple[QualifiedName, ...]) -> tuple[Touch, ...]:
+        """Say which of the revisions that are kept touched objects last."""
+        seen = self._cache.seen(kept.halfway.database) if self._cache is not None else None
+        new = set(watch) if seen is None else set(watch) - set(seen.watched)
+        if new or seen is None:
+            _, built = self._run((kept.halfway.revision,), watch=tuple(sorted(new)))
+            earlier = Seen() if seen is None else seen
+            seen = Seen(watched=(*earlier.watched, *sorted(new)), touched=(*earlier.touched, *built.reply.touched))
+            if self._cache is not None:
+                self._cache.put_seen(kept.halfway.database, seen)
+        return seen.touched
 
     def keep(self) -> None:
         """Keep what the older revisions have built, if that took long. Nothing can be built afterwards."""

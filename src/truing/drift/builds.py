@@ -102,6 +102,7 @@ def build_migrations(
     start: ScratchDatabase | None = None,
     stamp: tuple[str, ...] = (),
     watch: tuple[QualifiedName, ...] | None = None,
+    mark: str = "",
     keep: Keep | None = None,
     onward: Onward | None = None,
 ) -> tuple[ScratchDatabase, Built]:
@@ -115,6 +116,7 @@ def build_migrations(
         start: a database in which some of them were run already: it is copied, and they are not run again.
         stamp: what that database is at, though it does not say so.
         watch: relations, functions and types to look at after each revision.
+        mark: a revision up to which it is also said separately what was seen.
         keep: whether what the older revisions build is to be kept.
         onward: where ``start`` is from, if it was kept; then nothing is helped along.
 
@@ -137,6 +139,7 @@ def build_migrations(
         stamp=stamp,
         lacking=tuple(sorted(workshop.lacking)),
         watch=watch,
+        mark=mark,
         keep=keep,
         onward=onward,
     )

@@ -11,8 +11,10 @@ import time
 import msgspec
 
 from truing.drift.builds import Built
+from truing.drift.exchange import Touch
 from truing.drift.shelf import Shelf
-from truing.drift.sources import Sources, sources
+from truing.drift.sources import Sources, key, sources
+from truing.names import QualifiedName
 from truing.revisions.project import Project
 
 
@@ -20,6 +22,18 @@ class _Entry(Sources, frozen=True, kw_only=True):
     """A file of the cache: what was built, and from what."""
 
     built: Built
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What the revisions that are kept did to objects that were watched while they ran.
+
+    Attributes:
+        watched: the relations, functions and types.
+        touched: the last revision that changed each of their objects.
+    """
+
+    watched: tuple[QualifiedName, ...] = ()
+    touched: tuple[Touch, ...] = ()
 
 
 class Cache:
@@ -39,6 +53,14 @@ class Cache:
         made_from = sources(built.reply.files, project, since=self.since)
         if made_from is not None:
             self._shelf.put(key, _Entry(**msgspec.structs.asdict(made_from), built=built))
+
+    def seen(self, kept: str) -> Seen | None:
+        """Find what was seen of the revisions that are kept in a database, whose name nothing else has."""
+        return self._shelf.get(key("seen", kept), Seen)
+
+    def put_seen(self, kept: str, seen: Seen) -> None:
+        """Keep what was seen."""
+        self._shelf.put(key("seen", kept), seen)
 
     def text(self, key: str) -> list[tuple[str, str, str]] | None:
         """Find the fixes that were tried for exactly these states: kind, name and text of each."""

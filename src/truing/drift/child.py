@@ -81,7 +81,7 @@ def _migrations(request: Request) -> Reply:
     seen: list[dict[str, Any]] = []
     translate: list[tuple[str | None, str | None]] = []
     server = request.server
-    watch = Watch(server, request.watch) if request.watch is not None and server is not None else None
+    watch = Watch(server, request.watch, request.mark) if request.watch is not None and server is not None else None
     looking: list[Watch | Pause] = [watch] if watch is not None else []
     start = MigrationContext.__init__
 
@@ -111,6 +111,7 @@ def _migrations(request: Request) -> Reply:
         files=own_files(each.path for each in script.walk_revisions()),
         translate=tuple(translate),
         touched=watch.touches if watch is not None else (),
+        marked=watch.marked if watch is not None else (),
         halfway=halfway,
     )
 

@@ -131,6 +131,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         lacking: extensions that get a stand-in where they would be created.
         translate: the ``schema_translate_map`` that the migrations' connection has, as pairs.
         watch: relations, functions and types to look at after each revision; None to look at nothing.
+        mark: a revision up to which that is also said separately.
         keep: whether what the older revisions build is to be kept.
         onward: where the database comes from, if it was kept.
         start: when climbing, the revision up to which everything is only applied; empty to begin at the bottom.
@@ -152,6 +153,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     lacking: tuple[str, ...] = ()
     translate: Translate = ()
     watch: tuple[QualifiedName, ...] | None = None
+    mark: str = ""
     keep: Keep | None = None
     onward: Onward | None = None
     start: str = ""
@@ -210,6 +212,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
         hidden: the candidates that ``env.py`` keeps out of autogenerate.
         translate: the ``schema_translate_map`` of the connection that ``env.py`` gives to the migrations.
         touched: the last revision that changed each object that was watched.
+        marked: the same for the revisions up to the mark.
         halfway: what was kept.
         unfit: whether the error is that the revisions cannot go on from what was kept.
         parted: whether it came after a pause, so that it may not come without one.
@@ -237,6 +240,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     hidden: tuple[Candidate, ...] = ()
     translate: Translate = ()
     touched: tuple[Touch, ...] = ()
+    marked: tuple[Touch, ...] = ()
     halfway: Halfway | None = None
     unfit: bool = False
     parted: bool = False

@@ -82,7 +82,7 @@ class Pause:
         """
         self._keep, self._server, self._script = keep, server, script
         self._engines: set[Any] = set()
-        self._took, self._paused = 0.0, False
+        self._took, self._ran, self._paused = 0.0, False, False
         self._newest, self._before = _last_step(script, targets)
         if self._before:
             self._note_engines()
@@ -104,13 +104,14 @@ class Pause:
                 self._took = time.monotonic() - begun
                 if (
                     step.info.up_revision_id == self._newest != self._before
-                    and self._took >= self._keep.after
+                    and self._worth
                     # What the next revision would find in this session, it must find in the next one, too.
                     and _session(connection) == session
                 ):
                     self._paused = True
                     return
                 yield step
+                self._ran = True
             self._took = time.monotonic() - begun
 
         options["fn"] = pausing
@@ -122,7 +123,7 @@ class Pause:
 
     def copied(self) -> Halfway | None:
         """Copy the database, if it is where it should be; None where it is not, or cannot be copied."""
-        at_end = self._before == self._newest and self._took >= self._keep.after
+        at_end = self._before == self._newest and self._worth
         if not (self._paused or at_end):
             return None
         for engine in self._engines:
@@ -132,6 +133,10 @@ class Pause:
         with suppress(psycopg.Error):
             return self._copied()
         return None
+
+    @property
+    def _worth(self) -> bool:
+        return self._ran and self._took >= self._keep.after
 
     def _copied(self) -> Halfway | None:
         server, name = self._server, self._server.dbname

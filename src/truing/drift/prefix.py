@@ -27,7 +27,7 @@ from truing.server import Binaries, archive
 if TYPE_CHECKING:
     from truing.drift.options import Options
 
-WORTH_S: Final = 1.0
+WORTH_S: Final = 0.3
 """How long the older revisions must take, so that they are kept: to unpack them takes less than initdb does."""
 
 MOST: Final = 512 * 1024**2

@@ -23,21 +23,28 @@ Identity = tuple[str, str]
 class Watch:
     """Looks at some objects after each revision."""
 
-    def __init__(self, server: Server, names: tuple[QualifiedName, ...]) -> None:
+    def __init__(self, server: Server, names: tuple[QualifiedName, ...], mark: str = "") -> None:
         """Watch objects.
 
         Args:
             server: the scratch database.
             names: the relations, functions and types to watch; objects of other kinds are all watched.
+            mark: a revision up to which it is said separately.
         """
-        self._server, self._names = server, names
+        self._server, self._names, self._mark = server, names, mark
+        self._marked: dict[Identity, str] = {}
         self._before: dict[Identity, object] = {}
         self._last: dict[Identity, str] = {}
 
     @property
     def touches(self) -> tuple[Touch, ...]:
         """What was seen, sorted."""
-        return tuple(sorted(Touch(*identity, revision) for identity, revision in self._last.items()))
+        return _told(self._last)
+
+    @property
+    def marked(self) -> tuple[Touch, ...]:
+        """What was seen up to the mark, sorted."""
+        return _told(self._marked)
 
     def attach(self, options: dict[str, Any], connection: Any) -> None:
         """Be told after each revision that a context runs.
@@ -77,6 +84,12 @@ class Watch:
         changed = {each for each in now.keys() | self._before.keys() if now.get(each) != self._before.get(each)}
         self._last |= dict.fromkeys(changed, revision)
         self._before = now
+        if revision == self._mark:
+            self._marked = dict(self._last)
+
+
+def _told(last: dict[Identity, str]) -> tuple[Touch, ...]:
+    return tuple(sorted(Touch(*identity, revision) for identity, revision in last.items()))
 
 
 def _states(snapshot: Snapshot) -> dict[Identity, object]:
