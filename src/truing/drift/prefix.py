@@ -139,14 +139,22 @@ class Prefix:
             date=datetime.now(UTC).replace(microsecond=0).isoformat(),
         )
         with suppress(OSError):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            for left in self._file.parent.glob(f"{self._file.stem}.*.new"):
-                # Of somebody who was killed; whoever still writes does it in vain.
-                left.unlink()
-            new = self._file.with_suffix(f".{os.getpid()}.new")
-            new.touch(mode=0o600)
-            new.write_bytes(msgspec.json.encode(kept) + b"\n" + data)
+            self._write(msgspec.json.encode(kept) + b"\n" + data)
+
+    def _write(self, content: bytes) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        for left in self._file.parent.glob(f"{self._file.stem}.*.new"):
+            # Of somebody who was killed; whoever still writes does it in vain.
+            left.unlink(missing_ok=True)
+        new = self._file.with_suffix(f".{os.getpid()}.new")
+        try:
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(descriptor, "wb") as opened:  # noqa: PTH123 - a descriptor
+                opened.write(content)
+            # Whoever reads meanwhile has opened the old file.
             new.replace(self._file)
+        except OSError:
+            new.unlink(missing_ok=True)
 
     def forget(self) -> None:
         """Remove what is kept."""
