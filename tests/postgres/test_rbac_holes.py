@@ -54,7 +54,8 @@ HOLES = {
         ForeignKeyViolation, "fk_sidebar_features_requires_permission"),
     "a required permission is deleted": (
         "UPDATE sidebar_features SET requires_permission = 'doc.read'; DELETE FROM permissions",
-        psycopg.errors.RestrictViolation, "fk_sidebar_features_requires_permission"),
+        # Before PostgreSQL 18, RESTRICT has no SQLSTATE of its own.
+        (psycopg.errors.RestrictViolation, ForeignKeyViolation), "fk_sidebar_features_requires_permission"),
     "a feature that is not there is required": (
         ITEM.format(more=", requires_feature", value=", gen_random_uuid()", path="'/x'", own="{own}"),
         ForeignKeyViolation, "fk_sidebar_features_requires_feature"),

@@ -273,8 +273,10 @@ def test_what_the_database_may_be(live, database):
 
 
 def test_another_driver_is_refused():
+    engine = create_engine("sqlite://")
     with pytest.raises(TypeError, match=r"sqlite3.Connection is another driver's: these functions need"):
-        assert_column(create_engine("sqlite://"), "app.tenants", "id")
+        assert_column(engine, "app.tenants", "id")
+    engine.dispose()
 
 
 class Base(DeclarativeBase):

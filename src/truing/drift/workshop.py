@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 from truing.drift.exchange import Server
 from truing.drift.halfway import shared_state
 from truing.drift.prefix import Kept, Prefix
-from truing.drift.stubs import KNOWN, WHERE, missing, rewritten
+from truing.drift.stubs import KNOWN, WHERE, missing, rewritten, unloadable
 from truing.errors import ConnectionFailedError, MissingExtensionError, ServerError
 from truing.names import ident
 from truing.server import Binaries, Cluster, Scratch, ScratchDatabase, address, archive, available, find
@@ -56,6 +56,7 @@ class Workshop:
         extensions: Collection[str] = (),
         memory: bool = False,
         prefix: Prefix | None = None,
+        unloadable: Collection[tuple[str, str]] = (),
     ) -> None:
         """Choose a server; nothing is started yet.
 
@@ -65,7 +66,9 @@ class Workshop:
             extensions: what it should have; on a private server, a stand-in is made for those that it has not got.
             memory: whether a private server may keep its data in memory, where there is room.
             prefix: what may be kept of the older revisions, which a private server begins with.
+            unloadable: what an installation says it has and cannot load: its version, and the extension.
         """
+        self._unloadable = frozenset(unloadable)
         self._memory, self.prefix = memory, prefix
         self._major, self._scratch_url, self._wanted = major, scratch_url, frozenset(extensions)
         self.roles_put_aside = 0
@@ -81,7 +84,7 @@ class Workshop:
         others = [find(major) for major in sorted({each.version.major for each in available()}, reverse=True)]
 
         def worth(each: Binaries) -> tuple[int, bool, int]:
-            lacking = self._wanted - each.extensions if self._wanted else frozenset()
+            lacking = self._lacking(each)
             # Another major's words can be put right, an extension that is not there cannot.
             return len(lacking - KNOWN), self._major not in {None, each.version.major}, len(lacking)
 
@@ -90,7 +93,11 @@ class Workshop:
     @cached_property
     def lacking(self) -> frozenset[str]:
         """The wanted extensions that a private server has not got, for which stand-ins are made."""
-        return frozenset() if self._scratch_url is not None else self._wanted - self.binaries.extensions
+        return frozenset() if self._scratch_url is not None else self._lacking(self.binaries)
+
+    def _lacking(self, binaries: Binaries) -> frozenset[str]:
+        unloadable = {name for version, name in self._unloadable if version == str(binaries.version)}
+        return self._wanted - (binaries.extensions - unloadable) if self._wanted else frozenset()
 
     @cached_property
     def version(self) -> PostgresVersion:
@@ -213,8 +220,16 @@ class Workshop:
         """Say it where an error is about an extension that the server has not got.
 
         Raises:
-            MissingExtensionError: it is.
+            MissingExtensionError: it is; with ``unloadable`` where the server has it and cannot load its library.
         """
+        library = unloadable(error)
+        if library is not None and self._scratch_url is None and library in self.binaries.extensions:
+            raise MissingExtensionError(
+                f"The scratch server ({self.version}) cannot load its extension {ident(library)}: {error}",
+                hint="Install the library that it needs, or give a server that has it: --scratch-url URL.",
+                extension=library,
+                unloadable=True,
+            )
         name = missing(error)
         if name is not None:
             where = WHERE.get(name)
