@@ -89,8 +89,10 @@ def test_a_server_that_has_the_extension_goes_first(folder, capsys):
         assert (code, said(document)) == (0, [])
         assert document["facts"]["server"] == f"PostgreSQL {having[0].version} (scratch)"
     else:
-        assert code == 0
-        assert 'info extension-not-here: extension "uuid-ossp"' in said(document)
+        # Another one, or the same with a stand-in.
+        same = document["facts"]["server"] == f"PostgreSQL {having[0].version} (scratch)"
+        expected = ['info extension-not-here: extension "uuid-ossp"'] if same else []
+        assert (code, said(document)) == (0, expected)
 
 
 def loads(binaries, extension):
@@ -99,8 +101,7 @@ def loads(binaries, extension):
         try:
             connection.execute(f"CREATE EXTENSION {ident(extension)}")
         except psycopg.errors.UndefinedFile as error:
-            assert unloadable(str(error)) == extension
-            return False
+            return unloadable(str(error)) != extension
         return True
 
 
