@@ -112,6 +112,12 @@ class LoginRefusedError(AccessError):
     hint = "An application asks with a login in app_user, and grants over another one, in rbac_admin."
 
 
+class NoProgramError(AccessError):
+    """The database has no functions of truing to ask."""
+
+    hint = "Run `truing rbac install`, or `truing rbac init` for a new database; or name their schema with program=."
+
+
 class ImpersonationRefusedError(AccessError):
     """A profile may not act as another."""
 

@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from truing.errors import (
     GrantRefusedError,
     ImpersonationRefusedError,
+    NoProgramError,
     UnknownProfileError,
     UnknownRoleError,
     UsageError,
@@ -315,3 +316,23 @@ def test_to_impersonate_needs_a_permission_and_is_logged(world, acme):
         connection.commit()
     rows = world.run("SELECT actor, impersonator FROM rbac_audit WHERE op = 'UPDATE' AND table_name = 'roles'")
     assert list(map(tuple, rows)) == [(str(bob), str(ann))]
+
+
+@pytest.mark.parametrize("made", ["", "CREATE SCHEMA rbac"])
+def test_a_database_without_the_functions_says_what_to_run(database, made):
+    if made:
+        database.execute(made)
+    someone = uuid4()
+    asked = {
+        "can": (someone, someone, "doc.read"),
+        "can_many": (someone, someone, ["doc.read"]),
+        "sidebar": (someone, someone),
+        "why": (someone, someone, "doc.read"),
+        "grant": (someone, someone, "boss"),
+        "current_tenant": (),
+    }
+    engine = create_engine(database.url, poolclass=NullPool)
+    for name, arguments in asked.items():
+        with engine.connect() as on, pytest.raises(NoProgramError, match="does not exist") as caught:
+            getattr(access, name)(on, *arguments)
+        assert "truing rbac install" in caught.value.advice

@@ -574,6 +574,33 @@ def test_claims_last_for_a_block_and_each_transaction_in_it(it, service):
     assert asyncio.run(ask()) == [user]
 
 
+def test_one_statement_says_its_claims_and_leaves_nothing(it, service):
+    own, other, user = it.tenants["own"], it.tenants["other"], it.profiles["own"]
+    given = {"sub": user, "app_metadata": {"tenant_id": own}}
+    alone = {"isolation_level": "AUTOCOMMIT", "poolclass": NullPool}
+    with create_engine(service.url, **alone).connect() as on:
+        assert access.can_once(on, own, user, "doc.read", claims=given)
+        # The claims decide whose rows are seen, not the tenant that is asked about.
+        assert not access.can_once(on, other, it.profiles["other"], "doc.read", claims=given)
+        assert not access.can_once(on, own, user, "doc.read", claims={**given, "sub": uuid4()})
+        assert not access.can_once(on, own, user, "doc.read")
+        assert access.current_tenant(on) is None
+        with pytest.raises(UsageError, match="either signed or that of a token"):
+            access.can_once(on, own, user, "doc.read", claims=given, secret=b"s" * 32)
+    with service.connect() as on, pytest.raises(UsageError, match="would last for this whole transaction"):
+        access.can_once(on, own, user, "doc.read", claims=given)
+
+    async def ask():
+        engine = create_async_engine(service.url, **alone)
+        async with engine.connect() as on:
+            answer = await aio.can_once(on, own, user, "doc.read", claims=given)
+            left = await aio.current_tenant(on)
+        await engine.dispose()
+        return answer, left
+
+    assert asyncio.run(ask()) == (True, None)
+
+
 def test_a_cache_and_an_api_ask_as_the_user(it, service):
     own, other, user = it.tenants["own"], it.tenants["other"], it.profiles["own"]
     path = "app_metadata.tenant_id"

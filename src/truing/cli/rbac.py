@@ -213,8 +213,8 @@ def install_command(
     for table in left:
         invocation.say(f"Nothing reads {table} any more. If nobody needs its rows: DROP TABLE {table};")
     if unsaid:
-        lines = "".join(f"\n  {key} = {toml(value)}" for key, value in unsaid.items())
-        invocation.say(f"Write it into pyproject.toml, which revisions and checks go by:\n  [tool.truing.rbac]{lines}")
+        lines = " and ".join(f"{key} = {toml(value)}" for key, value in unsaid.items())
+        invocation.say(f"Write {lines} into [tool.truing.rbac] of pyproject.toml, which revisions and checks go by.")
     elif (configured := binding_of(invocation)) not in {None, now.bind}:
         invocation.say(f"The configuration says {configured}: truing rbac install --bind {configured} changes it.")
     summary = f"The functions are in the schema {program}, and the triggers on the tables of {schema}."

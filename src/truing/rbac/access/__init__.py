@@ -7,10 +7,10 @@ memory. In: a connection or session, a tenant, a profile. Out: typed answers; er
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from truing.errors import ImpersonationRefusedError
 from truing.rbac.access import asking
 from truing.rbac.access.answers import Membership, Path, SidebarItem, Why
-from truing.rbac.access.local import ACTOR, IMPERSONATOR, acting, alone, claims, said, settings, tenant, tenant_value
+from truing.rbac.access.local import ACTOR, IMPERSONATOR, acting, alone, claims, once, settings, tenant
 from truing.rbac.access.signing import sign
 from truing.rbac.program import PROGRAM, SETTING
 
@@ -81,6 +81,7 @@ def can_once(
     program: str = PROGRAM,
     setting: str = SETTING,
     secret: bytes | None = None,
+    claims: Mapping[str, Any] | None = None,
 ) -> bool:
     """Ask the same in one statement that says its tenant itself: one round trip, on a connection in autocommit.
 
@@ -92,12 +93,13 @@ def can_once(
         program: the schema of the functions.
         setting: that the policies read.
         secret: to sign the tenant with, where the program is bound by ``signed``.
+        claims: the token's, after its signature was verified, where the program is bound by ``supabase``.
 
     Raises:
         UsageError: the connection is not in autocommit, so the tenant would last.
     """
     alone(on)
-    value = said(tenant_value(tenant_id, secret))
+    setting, value = once(tenant_id, setting=setting, secret=secret, claims=claims)
     return ask(on, asking.can_once(tenant_id, profile, permission, setting=setting, value=value, program=program))
 
 

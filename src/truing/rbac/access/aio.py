@@ -20,7 +20,7 @@ from truing.rbac.access.local import (
     alone,
     async_settings,
     claims_value,
-    said,
+    once,
     tenant_value,
 )
 from truing.rbac.program import PROGRAM, SETTING
@@ -59,6 +59,7 @@ async def can_once(
     program: str = PROGRAM,
     setting: str = SETTING,
     secret: bytes | None = None,
+    claims: Mapping[str, Any] | None = None,
 ) -> bool:
     """See :func:`truing.rbac.access.can_once`."""
     inner = getattr(on, "sync_connection", None)
@@ -67,7 +68,7 @@ async def can_once(
     else:
         # Asks nothing of the server, and a way into a greenlet and back costs as much as the check.
         alone(inner)
-    value = said(tenant_value(tenant_id, secret))
+    setting, value = once(tenant_id, setting=setting, secret=secret, claims=claims)
     return await ask(on, asking.can_once(tenant_id, profile, permission, setting=setting, value=value, program=program))
 
 

@@ -17,7 +17,14 @@ import msgspec
 from sqlalchemy import Result, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
-from truing.errors import AccessError, GrantRefusedError, LoginRefusedError, UnknownProfileError, UnknownRoleError
+from truing.errors import (
+    AccessError,
+    GrantRefusedError,
+    LoginRefusedError,
+    NoProgramError,
+    UnknownProfileError,
+    UnknownRoleError,
+)
 from truing.names import ident
 from truing.rbac.access.answers import Membership, Path, SidebarItem, Standing, Why, mask_of, reason
 from truing.rbac.program import PROGRAM
@@ -61,6 +68,15 @@ _STATEMENTS: Final[Mapping[str, str]] = {
 # What guard_grant says of a profile, in these words whatever the server's language is; all else with its code is
 # PostgreSQL's own, of a login that lacks a privilege.
 _GUARDED: Final = ("may not hand out or take back the role", "cannot grant in the name of profile")
+
+
+_SAID: Final[Mapping[str, type[AccessError]]] = {
+    "P0002": UnknownRoleError,
+    # There is no such schema, or no such function in it.
+    "3F000": NoProgramError,
+    "42883": NoProgramError,
+}
+"""Codes after which the database's own words say it."""
 
 
 @cache
@@ -197,10 +213,10 @@ def current_tenant(*, program: str = PROGRAM) -> Question[UUID | None]:
 
 def explained(error: DBAPIError) -> AccessError | None:
     """Turn the database's refusal into an error of its own kind; None for one that is about something else."""
-    code = getattr(error.orig, "sqlstate", None)
+    code = str(getattr(error.orig, "sqlstate", None))
     said = getattr(getattr(error.orig, "diag", None), "message_primary", None) or str(error.orig)
-    if code == "P0002":
-        return UnknownRoleError(said)
+    if code in _SAID:
+        return _SAID[code](said)
     if code == "42501" and any(each in said for each in _GUARDED):
         return GrantRefusedError(said, hint="A row of role_grants says which role may hand out which.")
     if code == "42501":

@@ -191,6 +191,22 @@ def tenant_value(tenant_id: UUID, secret: bytes | None) -> str | Callable[[], st
     return partial(sign, known, secret)
 
 
+def once(tenant_id: UUID, *, setting: str, secret: bytes | None, claims: Mapping[str, Any] | None) -> tuple[str, str]:
+    """Return the one setting that says the tenant, with its value for a transaction that begins now.
+
+    Raises:
+        UsageError: it is said in two ways.
+    """
+    known = tenant_value(tenant_id, secret)
+    if claims is None:
+        return setting, said(known)
+    if secret is not None:
+        raise UsageError(
+            "A tenant is either signed or that of a token's claims.", hint="Give secret= or claims=, not both."
+        )
+    return CLAIMS, claims_value(claims)
+
+
 def said(value: str | Callable[[], str]) -> str:
     """Return a value for a transaction that begins now."""
     return value() if callable(value) else value
