@@ -7,6 +7,7 @@ often take for granted). Out: a :class:`Built`: the snapshot, with what had to b
 from __future__ import annotations
 
 import re
+import secrets
 import subprocess
 from collections.abc import Callable
 from typing import Final
@@ -298,7 +299,8 @@ def roles_settled(error: str, workshop: Workshop, done: set[str]) -> bool:
         return True
     if there is not None and f"{there[1]} again" not in done:
         done.add(f"{there[1]} again")
-        aside = derived(f"{there[1]} {len(done)}", "role")
+        # Builds before this one may have put aside theirs.
+        aside = derived(f"{there[1]} {secrets.token_hex(4)}", "role")
         workshop.put_aside(there[1], aside)
         return True
     return False
