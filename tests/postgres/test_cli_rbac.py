@@ -337,3 +337,12 @@ def tap(file, dsn):
 
 def test_every_invariant_is_broken_once():
     assert set(BREAK) == {each.name for each in invariants.invariants()}
+
+
+def test_tables_of_an_older_revision_are_named_as_such(legacy, database, monkeypatch, capsys):
+    monkeypatch.setenv("TRUING_DATABASE_URL", database.url)
+    for command in (["install"], ["tenant", "add", "x"], ["export"], ["verify"]):
+        assert run(["rbac", *command]) == 2
+        said = capsys.readouterr().err
+        assert "are those of an older revision" in said
+        assert "Bring them up: truing upgrade -c " in said

@@ -309,3 +309,15 @@ def test_rules_are_listed_and_explained(capsys):
     said = capsys.readouterr().err
     assert "`truing rule` lists all of them." in said
     assert len(said) < 100
+
+
+def every_command(command, path=("truing",)):
+    yield " ".join(path), command
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            yield from every_command(command.get_command(click.Context(command), name), (*path, name))
+
+
+def test_every_command_shows_an_example_of_itself():
+    lines = {path: [line.strip() for line in (each.help or "").splitlines()] for path, each in every_command(app)}
+    assert [path for path, text in lines.items() if not any(line.startswith(path) for line in text)] == []

@@ -28,7 +28,12 @@ def seen(_context: click.Context, _parameter: click.Parameter, value: str | None
 
 @click.group("tenant")
 def tenant_group() -> None:
-    """Make tenants."""
+    """Make tenants.
+
+    \b
+    Examples:
+      truing rbac tenant add acme --title "Acme Ltd"
+    """
 
 
 @tenant_group.command("add")
@@ -55,7 +60,12 @@ def tenant_add(invocation: Invocation, slug: str, title: str | None, schema: str
 
 @click.group("profile")
 def profile_group() -> None:
-    """Make profiles."""
+    """Make profiles.
+
+    \b
+    Examples:
+      truing rbac profile add acme ann@example.org
+    """
 
 
 @profile_group.command("add")
@@ -100,7 +110,12 @@ def profile_add(
 
 @click.group("role")
 def role_group() -> None:
-    """Make roles, and change what they allow."""
+    """Make roles, and change what they allow.
+
+    \b
+    Examples:
+      truing rbac role add acme editor --allow doc.read
+    """
 
 
 @role_group.command("add")

@@ -7,7 +7,6 @@ baseline is read back from the scratch database, so that both sides are printed 
 
 from __future__ import annotations
 
-import shlex
 from contextlib import closing
 
 import msgspec
@@ -184,7 +183,7 @@ def _upgrade(theirs: set[str]) -> str:
             f"Bring it up with the project that has {', '.join(sorted(theirs))}: alembic upgrade rbac@head, once"
             f" {script.VERSIONS} is among its version_locations."
         )
-    return f"Bring it up: truing upgrade -c {shlex.quote(str(script.MIGRATIONS / 'alembic.ini'))}"
+    return f"Bring it up: {script.UPGRADE}"
 
 
 def _snapshot(connection: Connection, schema: str) -> Snapshot:

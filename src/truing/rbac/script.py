@@ -5,6 +5,7 @@ In: where the database is, and a revision. Out: the database at that revision.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,9 @@ HEAD: Final = "rbac@head"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 VERSIONS: Final = MIGRATIONS / "versions"
 """The folder for somebody's ``version_locations``."""
+
+UPGRADE: Final = f"truing upgrade -c {shlex.quote(str(MIGRATIONS / 'alembic.ini'))}"
+"""The command that brings a database up which no other project has the revisions of."""
 
 
 def configuration(connection: Connection | None = None, *, url: str = "", schema: str = "", **told: str) -> Config:

@@ -33,13 +33,19 @@ def use_schema(connection: Connection, schema: str, program: str | None = None) 
         program: the schema in which the functions are to be; None where none is needed.
 
     Raises:
-        UsageError: there are no tables, or no functions.
+        UsageError: there are no tables, or older ones, or no functions.
     """
     connection.execute(text(f"SET LOCAL search_path TO {ident(schema)}"))
     if connection.execute(text("SELECT to_regclass('user_roles') IS NULL OR to_regclass('tenants') IS NULL")).scalar():
         raise UsageError(
             f"There are no RBAC tables in the schema {schema}.",
             hint="Name another with --schema, or make them with `truing rbac init`.",
+        )
+    if connection.execute(text(_OLDER)).scalar():
+        from truing.rbac.script import UPGRADE  # noqa: PLC0415 - Alembic is slow to load, and is not needed otherwise
+
+        raise UsageError(
+            f"The RBAC tables in the schema {schema} are those of an older revision.", hint=f"Bring them up: {UPGRADE}"
         )
     called = text(
         "SELECT EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
@@ -52,6 +58,13 @@ def use_schema(connection: Connection, schema: str, program: str | None = None) 
         )
 
 
+# What commands and functions need came with the last revisions; the legacy database has none of it.
+_OLDER: Final = """
+SELECT to_regclass('role_inherits') IS NULL OR EXISTS (
+  SELECT FROM (VALUES ('tenants', 'slug'), ('permissions', 'bit_no'), ('role_permissions', 'tenant_id')) w(name, part)
+  WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(w.name) AND a.attname = w.part
+                    AND NOT a.attisdropped))
+"""
 _HIDDEN: Final = """
 SELECT string_agg(c.relname::text, ', ' ORDER BY c.relname) FROM pg_class c
 WHERE c.oid = ANY (CAST({tables} AS regclass[])) AND row_security_active(c.oid)
