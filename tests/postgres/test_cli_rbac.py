@@ -298,7 +298,7 @@ def test_every_invariant_can_be_broken_and_is_then_found(world, call, secured, n
     assert lines[0] == f"1..{len(BREAK)}"
     assert [line for line in lines if line.startswith("not ok") and f"- {name} # broken by " in line]
     assert f"# do: {remedy}" in lines
-    assert "# Tried as app_user, without a tenant and in one: of 13 tables" in "\n".join(lines)
+    assert "# Tried as app_user on 13 tables and views: without a tenant, " in "\n".join(lines)
 
 
 def test_who_does_not_see_every_row_is_told_so(call, acme, rbac_database, monkeypatch, tmp_path):

@@ -265,17 +265,16 @@ def test_what_the_application_sees_of_others_is_seen_by_trying(isolated, bind):
     with connected(it.database) as connection:
         seen, tried = hidden(connection)
         assert seen == []
-        assert f"Tried as {it.role}, without a tenant" in tried
-        assert ("and in one" in tried) == (bind in ("setting", "supabase"))
-        assert "of 13 tables and views 13 hold rows that could have been seen" in tried
+        in_one = "; in one, 13" if bind in ("setting", "supabase") else ""
+        assert tried == (
+            f"Tried as {it.role} on 13 tables and views: without a tenant, 13 hold rows that could have been seen{in_one}."
+        )
         connection.exec_driver_sql(
             "ALTER POLICY tenant_isolation ON profiles USING (tenant_id = rbac.current_tenant() OR true)"
         )
         seen, _ = hidden(connection)
         assert f"profiles as {it.role}, without a tenant" in seen
-        assert any(each.startswith(f"profiles as {it.role}, in the tenant ") for each in seen) == (
-            "and in one" in tried
-        )
+        assert any(each.startswith(f"profiles as {it.role}, in the tenant ") for each in seen) == (in_one != "")
         connection.rollback()
 
 

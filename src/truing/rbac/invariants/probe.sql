@@ -20,7 +20,8 @@ DECLARE
   step text;
   part text;
   tried text[] := '{}';
-  proof text[] := '{}';
+  outside integer := 0;
+  inside integer := 0;
   seen text[] := '{}';
 BEGIN
   PERFORM pg_catalog.set_config('transaction_read_only', 'on', true), pg_catalog.set_config('search_path', 'pg_catalog', true);
@@ -77,13 +78,11 @@ BEGIN
       -- This login may be a tenant's.
       EXECUTE pg_catalog.format('SELECT %s.current_tenant()', :'program') INTO own;
     END IF;
-    proof := '{}';
     FOR n IN 1..cardinality(names) LOOP
       BEGIN
         EXECUTE queries[n] INTO found USING own;
-        IF found THEN
-          proof := proof || names[n];
-        END IF;
+        outside := outside + (found AND own IS NULL)::integer;
+        inside := inside + (found AND own IS NOT NULL)::integer;
       EXCEPTION WHEN insufficient_privilege THEN
         NULL;
       END;
@@ -109,9 +108,8 @@ BEGIN
     WHEN applications = '{}' THEN 'Row security is not forced yet, so nothing was tried as the application.'
     WHEN tried = '{}' THEN pg_catalog.format('Nothing was tried as %s, which %I may not become; the policies were compared with what is declared.',
                                              pg_catalog.array_to_string(applications, ', '), current_user)
-    WHEN proof = '{}' THEN 'No table holds a row that could have been seen, so that trying proves nothing; the policies were compared with what is declared.'
-    ELSE pg_catalog.format('Tried as %s, %s: of %s tables and views %s hold rows that could have been seen.',
-                           pg_catalog.array_to_string(applications, ', '),
-                           CASE WHEN tenant IS NULL THEN 'without a tenant' ELSE 'without a tenant and in one' END,
-                           cardinality(tried), cardinality(proof)) END, true);
+    WHEN outside + inside = 0 THEN 'No table holds a row that could have been seen, so that trying proves nothing; the policies were compared with what is declared.'
+    ELSE pg_catalog.format('Tried as %s on %s tables and views: without a tenant, %s hold rows that could have been seen%s.',
+                           pg_catalog.array_to_string(applications, ', '), cardinality(tried), outside,
+                           CASE WHEN tenant IS NOT NULL THEN '; in one, ' || inside END) END, true);
 END
