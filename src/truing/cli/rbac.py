@@ -11,12 +11,12 @@ import click
 from truing.cli.options import Invocation, common
 from truing.cli.rbac_database import (
     as_configured,
-    binding_of,
     changed,
     functions,
     opened,
     otherwise_bound,
     program_of,
+    say_otherwise,
     tables,
     told,
     toml,
@@ -72,11 +72,15 @@ def init_command(invocation: Invocation, schema: str, **given: str) -> int:
       truing rbac init --database-url postgresql://localhost/app --profile supabase
     """
     from truing.rbac.adopt import init
+    from truing.rbac.program import bound
     from truing.report.document import document
     from truing.revisions.urls import redact, sqlalchemy_url
 
     url = invocation.require_database_url()
     init(sqlalchemy_url(url), schema=schema, **told(invocation) | {key: value for key, value in given.items() if value})
+    with opened(url) as connection:
+        # It may have been there, at head already.
+        say_otherwise(invocation, bound(connection, program_of(invocation, given["program"])).bind)
     return invocation.answer(
         document(
             "rbac init",
@@ -215,8 +219,8 @@ def install_command(
     if unsaid:
         lines = " and ".join(f"{key} = {toml(value)}" for key, value in unsaid.items())
         invocation.say(f"Write {lines} into [tool.truing.rbac] of pyproject.toml, which revisions and checks go by.")
-    elif (configured := binding_of(invocation)) not in {None, now.bind}:
-        invocation.say(f"The configuration says {configured}: truing rbac install --bind {configured} changes it.")
+    else:
+        say_otherwise(invocation, now.bind)
     summary = f"The functions are in the schema {program}, and the triggers on the tables of {schema}."
     return invocation.answer(
         document("rbac install", summary=summary, facts={"bound by": now.bind, "compiled": compiled})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from truing.finding import Finding
     from truing.rbac.policies.apply import Change
     from truing.report.document import Document
+
+
+TOLD: Final = frozenset(
+    {"binding", "profile", "claim", "setting", "program", "app_role", "admin_role", "migration_role"}
+)
+"""What revisions are told, by the names of ``-x``."""
 
 
 def tables(function: Callable[..., int]) -> Callable[..., int]:
@@ -36,8 +42,8 @@ def arguments(invocation: Invocation) -> tuple[str, ...]:
 
 def told(invocation: Invocation) -> dict[str, str]:
     """Return what the revisions are told in this invocation, by name; ``-x`` counts more than the configuration."""
-    every = (*arguments(invocation), *invocation.x_arguments)
-    return {name: value for name, _, value in (each.partition("=") for each in every) if value}
+    every = (each.partition("=") for each in (*arguments(invocation), *invocation.x_arguments))
+    return {name: value for name, _, value in every if value and name in TOLD}
 
 
 def binding_of(invocation: Invocation) -> str | None:
@@ -91,6 +97,14 @@ def otherwise_bound(invocation: Invocation, bind: str, subject: str) -> tuple[Fi
             remedy=f"truing rbac install --bind {configured}, or binding = {toml(bind)} in [tool.truing.rbac].",
         ),
     )
+
+
+def say_otherwise(invocation: Invocation, bind: str) -> None:
+    """Say what would bind a database as the project is configured, where it is bound otherwise."""
+    configured = binding_of(invocation)
+    if configured not in {None, bind}:
+        changes = f"truing rbac install --bind {configured} changes it."
+        invocation.say(f"A tenant is bound by {bind}, and the configuration says {configured}: {changes}")
 
 
 def toml(text: str) -> str:

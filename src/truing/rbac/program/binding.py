@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 from truing.errors import UsageError
-from truing.names import QualifiedName, ident, literal
+from truing.names import QualifiedName, body, ident, literal
 
 Binding = Literal["setting", "role", "signed", "supabase"]
 
@@ -165,17 +165,17 @@ def close(table: str, *, application: str | None, owner: str | None) -> tuple[st
     Row security keeps it closed even where somebody grants ``SELECT ON ALL TABLES``, and its policy even where somebody
     adds another one.
     """
-    nobody = f"CREATE POLICY {NOBODY} ON {table} AS RESTRICTIVE USING (false)"
-    return (
-        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
-        f"""
-        DO $body$ BEGIN
+    closed = f"""
+        BEGIN
           IF NOT EXISTS (SELECT FROM pg_catalog.pg_policy WHERE polrelid = {literal(table)}::regclass
                          AND polname = {literal(NOBODY)}) THEN
-            {nobody};
+            CREATE POLICY {NOBODY} ON {table} AS RESTRICTIVE USING (false);
           END IF;
-        END $body$
-        """,
+        END
+    """
+    return (
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        f"DO {body(closed)}",
         f"REVOKE ALL ON TABLE {table} FROM PUBLIC",
         *([f"REVOKE ALL ON TABLE {table} FROM {ident(application)}"] if application else []),
         *([f"ALTER TABLE {table} OWNER TO {ident(owner)}"] if owner else []),
@@ -192,8 +192,8 @@ def drop_table(program: str, bind: Binding, *, emptied: bool = False) -> str:
     """
     table = QualifiedName(program, TABLES[bind]).sql
     rows = f"EXECUTE {literal(f'SELECT EXISTS (SELECT FROM {table})')} INTO used;" if emptied else ""
-    return f"""
-        DO $body$ DECLARE used boolean := false; BEGIN
+    dropped = f"""
+        DECLARE used boolean := false; BEGIN
           IF EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conname = {literal(f"pk_{TABLES[bind]}")}
                      AND conrelid = pg_catalog.to_regclass({literal(table)})) THEN
             {rows}
@@ -201,8 +201,9 @@ def drop_table(program: str, bind: Binding, *, emptied: bool = False) -> str:
               DROP TABLE {table};
             END IF;
           END IF;
-        END $body$
+        END
     """
+    return f"DO {body(dropped)}"
 
 
 def refuse_ways_around(

@@ -209,7 +209,7 @@ def refuse_unseen(schema: str, application: str) -> str:
                          WHERE p.polrelid = {profiles}::regclass AND p.polname = 'tenant_isolation'
                            AND (r = 0 OR pg_catalog.pg_has_role({literal(application)}, r, 'USAGE'))) THEN
             RAISE EXCEPTION 'no policy shows the role % the rows of its tenant', {literal(application)}
-              USING HINT = 'Bring the tables to head with `alembic -x profile=supabase upgrade rbac@head`,'
+              USING HINT = 'Bring the tables to head with binding = "supabase" in [tool.truing.rbac],'
                 ' or name the role that the policies are for with --application.';
           END IF;
         END $body$
