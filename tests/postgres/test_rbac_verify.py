@@ -308,7 +308,21 @@ def test_what_trying_cannot_tell_is_said(rbac_database, isolated):
     it.admin.execute(f"GRANT USAGE ON SCHEMA rbac TO {login}; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rbac TO {login}")
     engine = create_engine(make_url(it.database.url).set(username=login), poolclass=NullPool)
     with engine.connect() as connection:
-        assert f"Nothing was tried as app_user, which {login} may not become" in hidden(connection)[1]
+        assert f"Nothing was tried as app_user, which {login} may not become (a superuser may)" in hidden(connection)[1]
+
+
+def test_a_role_cannot_write_lines_of_the_answer_in_tap(isolated):
+    it = isolated()
+    role = it.database.role("NOLOGIN", name="x\nok 1 - all is well")
+    it.admin.execute(f"ALTER POLICY tenant_isolation ON roles TO app_user, {ident(role)}")
+    with it.database.connect() as connection:
+        answer = connection.execute(invariants.as_sql())
+        lines = [str(value) for (value,) in answer.fetchall()]
+        while answer.nextset():
+            lines += [str(value) for (value,) in (answer.fetchall() if answer.description else ())]
+    said = [each for each in lines if "all is well" in each]
+    assert said
+    assert "\n" not in "".join(said)
 
 
 def test_to_verify_changes_nothing(isolated):

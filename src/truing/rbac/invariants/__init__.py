@@ -195,6 +195,6 @@ def as_sql(*, schema: str = SCHEMA, program: str = PROGRAM, bind: Binding = "set
             f"FROM (\n{each.query}\n) AS broken;"
         )
         if each.first:
-            ask = f"BEGIN;\n{each.first};\n{ask}\nSELECT '# ' || {TRIED};\nROLLBACK;"
+            ask = f"BEGIN;\n{each.first};\n{ask}\nSELECT '# ' || translate({TRIED}, E'\\n\\r', '  ');\nROLLBACK;"
         parts.append(f"-- {each.sentence}\n-- {each.remedy}\n{ask}")
     return "-- psql -XAtq -f verify.sql: each line is TAP, as pg_prove and prove read it.\n" + "\n\n".join(parts) + "\n"

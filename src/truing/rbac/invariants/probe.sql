@@ -106,7 +106,7 @@ BEGIN
   END LOOP;
   PERFORM pg_catalog.set_config('truing.seen', seen::text, true), pg_catalog.set_config('truing.tried', CASE
     WHEN applications = '{}' THEN 'Row security is not forced yet, so nothing was tried as the application.'
-    WHEN tried = '{}' THEN pg_catalog.format('Nothing was tried as %s, which %I may not become; the policies were compared with what is declared.',
+    WHEN tried = '{}' THEN pg_catalog.format('Nothing was tried as %s, which %I may not become (a superuser may); the policies were compared with what is declared.',
                                              pg_catalog.array_to_string(applications, ', '), current_user)
     WHEN outside + inside = 0 THEN 'No table holds a row that could have been seen, so that trying proves nothing; the policies were compared with what is declared.'
     ELSE pg_catalog.format('Tried as %s on %s tables and views: without a tenant, %s hold rows that could have been seen%s.',
