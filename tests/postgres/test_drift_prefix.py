@@ -239,6 +239,41 @@ def test_it_is_not_used_where_it_may_be_wrong(chain, monkeypatch):
     assert chain.ran() == ["r1", "r2", "r3", "r4"]
 
 
+TWICE = """
+    with create_engine(url, poolclass=pool.NullPool).connect() as connection:
+        for schema in ("public", "two"):
+            connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS {schema}')
+            connection.exec_driver_sql(f'SET search_path = {schema}')
+            connection.commit()
+            run(connection=connection, version_table_schema=schema)
+"""
+AFTERWARDS = """
+        run(connection=connection)
+        connection.exec_driver_sql("COMMENT ON INDEX things_name IS 'x'")
+        connection.commit()
+"""
+
+
+@pytest.mark.parametrize(
+    ("env", "ran"),
+    [
+        # The first schema's newest runs after the second one's.
+        pytest.param(TWICE, ["r1", "r2", "r1", "r2", "r3", "r3"], id="in several schemas"),
+        pytest.param(AFTERWARDS, ["r1", "r2", "r1", "r2", "r3"], id="with the newest taken for granted afterwards"),
+    ],
+)
+def test_an_environment_that_does_more_is_run_as_it_should(chain, plain, env, ran):
+    chain.make(TABLE, COLUMN, INDEX)
+    file = chain.folder / "migrations" / "env.py"
+    text = file.read_text()
+    old = "    with create_engine" if env is TWICE else "        run(connection=connection)"
+    file.write_text(text[: text.index(old)] + env.lstrip("\n"))
+    built, _ = chain.built()
+    assert chain.ran() == ran
+    same(built, build_migrations(plain, chain.project)[1])
+    assert not list(chain.cache.glob("*.prefix"))
+
+
 @pytest.mark.parametrize("spoiled", ["cut off", "changed"])
 def test_an_archive_that_is_not_whole_is_not_there(chain, spoiled):
     chain.make(TABLE, COLUMN, INDEX)

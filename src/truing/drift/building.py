@@ -160,9 +160,10 @@ class Builder:
         options: dict[str, Any] = {"keep": Keep(copy=f"truing_kept_{secrets.token_hex(4)}", after=prefix.WORTH_S)}
         kept = self._workshop.began_with
         if kept is not None:
-            if kept.asked != self._asked:
+            onward = kept.onward
+            if kept.asked != self._asked or onward is None:
                 raise UnfitError
-            options |= {"start": self._workshop.there(kept.halfway.database), "onward": kept.onward}
+            options |= {"start": self._workshop.there(kept.halfway.database), "onward": onward}
         try:
             database, built = build_migrations(self._workshop, self._named(), revisions, around=self._around, **options)
         except RevisionError as error:
@@ -180,7 +181,7 @@ class Builder:
     def _watch(self, watch: tuple[QualifiedName, ...]) -> tuple[ScratchDatabase, Built]:
         """Look at objects after each revision; what those that are kept did is looked at once."""
         kept = self._workshop.began_with if self._prefix is not None else None
-        if kept is None or kept.asked != self._asked:
+        if kept is None or kept.asked != self._asked or kept.onward is None:
             return self._watch_all(watch)
         start = self._workshop.there(kept.halfway.database)
         try:

@@ -130,14 +130,17 @@ def _upgrade(config: Any, script: Any, request: Request, looking: list[Watch | P
         return None
     pause = Pause(request.keep, request.server, script, request.revisions)
     looking.append(pause)
-    for revision in request.revisions:
-        command.upgrade(config, revision)
-    halfway = pause.copied()
-    if pause.paused:
-        try:
+    try:
+        for revision in request.revisions:
+            command.upgrade(config, revision)
+        halfway = pause.copied()
+        if pause.paused:
             command.upgrade(config, request.revisions[0])
-        except (Exception, SystemExit) as error:
-            raise RevisionError(failure(error).sentence, hint=_hint(request), parted=True) from error
+    except (Exception, SystemExit) as error:
+        if not pause.paused:
+            raise
+        # Also what env.py does after the revisions may need the newest.
+        raise RevisionError(failure(error).sentence, hint=_hint(request), parted=True) from error
     return halfway
 
 

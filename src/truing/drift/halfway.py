@@ -82,7 +82,7 @@ class Pause:
         """
         self._keep, self._server, self._script = keep, server, script
         self._engines: set[Any] = set()
-        self._took, self._ran, self._paused = 0.0, False, False
+        self._took, self._ran, self._paused, self._contexts = 0.0, False, False, 0
         self._newest, self._before = _last_step(script, targets)
         if self._before:
             self._note_engines()
@@ -95,7 +95,11 @@ class Pause:
             connection: SQLAlchemy's, which the revisions run on.
         """
         steps: Callable[..., Iterator[Any]] | None = options.get("fn")
-        if steps is None or connection is None or not self._before or self._paused:
+        if steps is None or connection is None or not self._before:
+            return
+        # Where env.py runs the revisions several times (for several schemas), there is no one state between.
+        self._contexts += 1
+        if self._contexts > 1:
             return
 
         def pausing(heads: Any, context: Any) -> Iterator[Any]:
@@ -124,7 +128,7 @@ class Pause:
     def copied(self) -> Halfway | None:
         """Copy the database, if it is where it should be; None where it is not, or cannot be copied."""
         at_end = self._before == self._newest and self._worth
-        if not (self._paused or at_end):
+        if self._contexts != 1 or not (self._paused or at_end):
             return None
         for engine in self._engines:
             # A pool keeps sessions open, and makes new ones when it is asked again.
