@@ -57,6 +57,23 @@ def test_installing_compiles_what_was_there_before(world, acme):
     assert program.install(world.connection) == 0
 
 
+def test_roles_are_compiled_a_few_tenants_in_each_transaction(world, monkeypatch):
+    monkeypatch.setattr(program, "SLICE", 2)
+    program.uninstall(world.connection)
+    tenants = [world.tenant(f"t{number}") for number in range(5)]
+    profiles = [world.profile(tenant, world.role(tenant, "r", "doc.read")) for tenant in tenants[:-1]]
+    assert program.install(world.connection, compiling=False) == 0
+    world.connection.commit()
+    assert not world.can(tenants[0], profiles[0], "doc.read")
+    world.connection.commit()
+    assert program.compile_in_slices(world.connection) == len(profiles), "the last tenant has no roles"
+    assert all(world.can(*each, "doc.read") for each in zip(tenants, profiles, strict=False))
+    written = "SELECT count(DISTINCT xmin::text) FROM tenant_rbac_versions WHERE tenant_id = ANY (:t)"
+    assert world.one(written, t=tenants) == 3, "two each, with the tenant that holds rows without one"
+    world.connection.commit()
+    assert program.compile_in_slices(world.connection) == 0
+
+
 def test_every_function_has_its_path_pinned_and_is_closed_to_the_public(world):
     rows = world.run(
         "SELECT proname, prosecdef, proconfig, has_function_privilege('public', oid, 'EXECUTE') FROM pg_proc"

@@ -188,8 +188,9 @@ def install_command(
       truing rbac install --bind supabase
       truing rbac install --show | psql -1
     """
+    from truing.cli.database import url_of
     from truing.rbac.access.named import require_database_role
-    from truing.rbac.program import SETTING, bound, held, install, left_over, statements
+    from truing.rbac.program import SETTING, bound, compile_in_slices, held, install, left_over, statements
     from truing.rbac.program.binding import CLAIM, Claim
     from truing.report.document import document
 
@@ -210,8 +211,11 @@ def install_command(
         before = bound(connection, program)
         if (bind or before.bind) != "supabase":
             roles = held(connection, schema) | {name: role for name, role in roles.items() if role is not None}
-        compiled = install(connection, schema=schema, program=program, claim=by, setting=setting, bind=bind, **roles)
+        how = {"schema": schema, "program": program, "claim": by, "setting": setting, "bind": bind, **roles}
+        install(connection, compiling=False, **how)
         now, left = bound(connection, program), left_over(connection, program)
+    with opened(url_of(invocation)) as connection:
+        compiled = compile_in_slices(connection, program)
     if before.bind != now.bind:
         invocation.say(f"The tenant is bound by {now.bind} from now on; it was by {before.bind}.")
     for table in left:

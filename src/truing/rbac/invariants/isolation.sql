@@ -22,7 +22,7 @@ tables AS (
   CROSS JOIN LATERAL (VALUES (call.tenant), ('( SELECT ' || call.tenant || ' AS current_tenant)')) w(written)
   CROSS JOIN LATERAL (VALUES
     (t.name NOT IN ('tenants', 'sidebar_features'), '(tenant_id = %s)'), (t.name = 'tenants', '(id = %s)'),
-    (t.name = 'sidebar_features', '((tenant_id = %s) OR is_global)')) e(whole, said)
+    (t.name = 'sidebar_features', '(is_global OR (tenant_id = %s))')) e(whole, said)
   WHERE e.whole OR t.name = 'sidebar_features' AND e.said = '(tenant_id = %s)'
 )
 

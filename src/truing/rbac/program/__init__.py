@@ -33,6 +33,9 @@ SETTING: Final = binding.SETTING
 FILES: Final = ("tenant", "versions", "compile", "audit", "guard", "granting", "asking")
 """The files of ``program/sql``, in the order to run them: a body may name what comes later, a signature may not."""
 
+SLICE: Final = 10
+"""How many tenants are compiled in one transaction, whose writers wait for it."""
+
 KEEP_COUNTING: Final = "keep_counting"
 """The one statement of the files that makes no function."""
 
@@ -244,11 +247,13 @@ def install(
     owner: str | None = None,
     bind: Binding | None = None,
     claim: Claim | None = None,
+    compiling: bool = True,
 ) -> int:
     """Bring the program into a database, or up to date there, and compile every role.
 
     Runs in the connection's transaction, which the caller commits; see :func:`statements` for the arguments. Without
-    ``bind``, the tenant stays bound as it is; without ``claim`` and ``setting``, by the same ones.
+    ``bind``, the tenant stays bound as it is; without ``claim`` and ``setting``, by the same ones. Without
+    ``compiling`` the roles are left to :func:`compile_in_slices`, for which nobody waits long.
 
     Returns:
         How many roles had masks that were not what their grants say.
@@ -265,8 +270,31 @@ def install(
         claim=claim or there.claim,
     ):
         connection.exec_driver_sql(statement.replace("%", "%%"))
-    changed: int = connection.execute(text(f"SELECT {ident(program)}.rebuild_masks()")).scalar_one()
+    if not compiling:
+        return 0
+    changed: int = connection.execute(text(f"SELECT {_called(program)}.rebuild_masks()")).scalar_one()
     return changed
+
+
+def compile_in_slices(connection: Connection, program: str = PROGRAM) -> int:
+    """Compile every role, a few tenants in each transaction, and commit each; run again, it does so again.
+
+    Returns:
+        How many roles had masks that were not what their grants say.
+    """
+    following = text(f"SELECT last, changed FROM {_called(program)}.rebuild_next(:after, :tenants)")
+    after, changed = None, 0
+    while True:
+        with connection.begin():
+            after, of_these = connection.execute(following, {"after": after, "tenants": SLICE}).one()
+        if after is None:
+            return changed
+        changed += of_these
+
+
+def _called(program: str) -> str:
+    # A colon in a name is no parameter.
+    return ident(program).replace(":", r"\:")
 
 
 def uninstall(connection: Connection, *, schema: str = SCHEMA, program: str = PROGRAM) -> None:

@@ -36,7 +36,8 @@ OF_TENANT = {
     "tenant_rbac_versions": "tenant_id = {tenant}",
     "rbac_audit": "tenant_id = {tenant}",
     "tenants": "id = {tenant}",
-    "sidebar_features": "tenant_id = {tenant} OR is_global",
+    # In this order: of an item that is everybody's, the tenant is not asked.
+    "sidebar_features": "is_global OR tenant_id = {tenant}",
 }
 # These had policies before, which go on deciding until the next revision.
 HAD_POLICIES = frozenset({"profiles", "sidebar_features"})
@@ -44,17 +45,12 @@ EVERYBODYS = ("permissions", "feature_flags")
 # Written by the program alone.
 TRAIL = frozenset({"tenant_rbac_versions", "rbac_audit"})
 
-# What rebuild_masks() does, a few tenants at a time: it holds the row at which the writers of a tenant meet, and would
-# keep all of them waiting for all tenants. Whoever is killed in between begins again.
+# A few tenants at a time. Whoever is killed in between begins again.
 COMPILE = """
-    DO $body$ DECLARE slice uuid[]; BEGIN
-      FOR slice IN
-        SELECT array_agg(t.id) FROM (SELECT id, (row_number() OVER (ORDER BY id) - 1) / 10 AS n FROM {schema}.tenants) t
-        GROUP BY t.n ORDER BY t.n
+    DO $body$ DECLARE done uuid; BEGIN
       LOOP
-        PERFORM {program}.bump_tenants(slice);
-        PERFORM {program}.compile_roles(array_agg(r.tenant_id), array_agg(r.id))
-        FROM {schema}.roles r WHERE r.tenant_id = ANY (slice);
+        done := (SELECT n.last FROM {program}.rebuild_next(done, {tenants}) n);
+        EXIT WHEN done IS NULL;
         COMMIT;
       END LOOP;
     END $body$
@@ -118,7 +114,7 @@ def upgrade() -> None:
         op.execute_online(table, made, lock="SHARE ROW EXCLUSIVE")
     with op.get_context().autocommit_block():
         # A colon in a name is no parameter.
-        op.execute(COMPILE.format(program=ident(where), schema=ident(schema)).replace(":", r"\:"))
+        op.execute(COMPILE.format(program=ident(where), tenants=program.SLICE).replace(":", r"\:"))
     for table in (*OF_TENANT, *EVERYBODYS):
         write = "SELECT" if table in TRAIL else "SELECT, INSERT, UPDATE, DELETE"
         op.execute_online(

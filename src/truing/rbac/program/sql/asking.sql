@@ -1,24 +1,27 @@
 -- name: mask_of
 -- All that this profile may do now: the compiled masks of its roles in force, deny before allow. NULL for a profile
--- that is not active, or not in this tenant, or whose tenant is not active.
+-- that is not active, or not in this tenant, or whose tenant is not active. Everything is looked up by a key: without
+-- sequential scans, because small tables fill so few pages that the planner would rather read all of their rows.
 CREATE OR REPLACE FUNCTION :"program".mask_of(p_tenant uuid, p_profile uuid) RETURNS bit(1024)
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, :"schema", pg_temp AS $body$
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, :"schema", pg_temp SET enable_seqscan = off AS $body$
 BEGIN
   RETURN (
     SELECT bit_or(r.allow_mask) & ~bit_or(r.deny_mask)
     FROM user_roles ur JOIN roles r ON r.tenant_id = ur.tenant_id AND r.id = ur.role_id
     WHERE ur.tenant_id = p_tenant AND ur.user_id = p_profile
       AND (ur.valid_from IS NULL OR ur.valid_from <= now()) AND (ur.expires_at IS NULL OR ur.expires_at > now())
-      AND EXISTS (SELECT FROM profiles p WHERE p.tenant_id = p_tenant AND p.id = p_profile AND p.active)
-      AND EXISTS (SELECT FROM tenants t WHERE t.id = p_tenant AND t.is_active));
+      AND EXISTS (SELECT FROM profiles p JOIN tenants t ON t.id = p.tenant_id AND t.is_active
+                  WHERE p.tenant_id = p_tenant AND p.id = p_profile AND p.active));
 END
 $body$;
 
 -- name: can
 -- May this profile do this now? The permission is found by a sub-select of its own: joined by name, the planner would
--- not begin with it. False for what is not there.
+-- not begin with it. False for what is not there. As above, by keys alone.
 CREATE OR REPLACE FUNCTION :"program".can(p_tenant uuid, p_profile uuid, p_permission text) RETURNS boolean
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, :"schema", pg_temp AS $body$
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, :"schema", pg_temp SET enable_seqscan = off AS $body$
 BEGIN
   RETURN (
     SELECT COALESCE(get_bit(bit_or(r.allow_mask) & ~bit_or(r.deny_mask),
@@ -26,8 +29,8 @@ BEGIN
     FROM user_roles ur JOIN roles r ON r.tenant_id = ur.tenant_id AND r.id = ur.role_id
     WHERE ur.tenant_id = p_tenant AND ur.user_id = p_profile
       AND (ur.valid_from IS NULL OR ur.valid_from <= now()) AND (ur.expires_at IS NULL OR ur.expires_at > now())
-      AND EXISTS (SELECT FROM profiles p WHERE p.tenant_id = p_tenant AND p.id = p_profile AND p.active)
-      AND EXISTS (SELECT FROM tenants t WHERE t.id = p_tenant AND t.is_active));
+      AND EXISTS (SELECT FROM profiles p JOIN tenants t ON t.id = p.tenant_id AND t.is_active
+                  WHERE p.tenant_id = p_tenant AND p.id = p_profile AND p.active));
 END
 $body$;
 
@@ -97,17 +100,22 @@ $body$;
 
 -- name: sidebar
 -- The items that this profile sees: the flag is on, and the feature it requires, and the permission it requires is
--- held. A rollout takes the same profiles each time: the first 32 bits of md5(flag:profile), modulo 10,000.
+-- held. A rollout takes the same profiles each time: the first 32 bits of md5(flag:profile), modulo 10,000. What the
+-- planner thinks of random pages is what they cost in memory, so that it looks up the permissions of the items that are
+-- left, and does not read all there are. The two IFs are two, because an expression with a sub-select is a query, which
+-- is begun even where the sub-select is not needed.
 CREATE OR REPLACE FUNCTION :"program".sidebar(p_tenant uuid, p_profile uuid)
 RETURNS TABLE(id uuid, sidebar_name text, url_path text, icon text, group_name text, display_order integer)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, :"schema", pg_temp AS $body$
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, :"schema", pg_temp SET random_page_cost = 1.1 AS $body$
 DECLARE
   mask bit(1024) := :"program".mask_of(p_tenant, p_profile);
 BEGIN
-  IF mask IS NULL AND NOT EXISTS (
-    SELECT FROM profiles p JOIN tenants t ON t.id = p.tenant_id AND t.is_active
-    WHERE p.tenant_id = p_tenant AND p.id = p_profile AND p.active) THEN
-    RETURN;
+  IF mask IS NULL THEN
+    IF NOT EXISTS (SELECT FROM profiles p JOIN tenants t ON t.id = p.tenant_id AND t.is_active
+                   WHERE p.tenant_id = p_tenant AND p.id = p_profile AND p.active) THEN
+      RETURN;
+    END IF;
   END IF;
   RETURN QUERY
     WITH flags AS MATERIALIZED (
@@ -120,12 +128,13 @@ BEGIN
                 < COALESCE(tf.rollout_percentage, f.rollout_percentage) * 100)
     )
     SELECT i.id, i.sidebar_name, i.url_path, i.icon, i.group_name, i.display_order
-    FROM sidebar_features i LEFT JOIN permissions pm ON pm.name = i.requires_permission
+    FROM sidebar_features i
     WHERE (i.tenant_id = p_tenant OR i.is_global)
       -- A join instead would be planned for the one row that row security lets the planner expect.
       AND (i.feature_id IN (SELECT f.id FROM flags f)) IS TRUE
       AND (i.requires_feature IS NULL OR i.requires_feature IN (SELECT f.id FROM flags f))
-      AND (i.requires_permission IS NULL OR get_bit(mask, pm.bit_no) = 1)
+      AND (i.requires_permission IS NULL
+           OR get_bit(mask, (SELECT pm.bit_no FROM permissions pm WHERE pm.name = i.requires_permission)) = 1)
     ORDER BY i.display_order, i.sidebar_name COLLATE "C", i.id;
 END
 $body$;

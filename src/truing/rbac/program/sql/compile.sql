@@ -196,6 +196,24 @@ BEGIN
 END
 $body$;
 
+-- name: rebuild_next
+-- The same for so many tenants after this one, in the order of their ids; the last of them, NULL where there were none.
+-- For one transaction after another: each holds the rows at which the writers of its tenants meet, and rebuild_masks()
+-- would keep all of them waiting for all tenants.
+CREATE OR REPLACE FUNCTION :"program".rebuild_next(p_after uuid, p_tenants integer, OUT last uuid, OUT changed bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, :"schema", pg_temp AS $body$
+DECLARE
+  slice uuid[] := ARRAY(SELECT t.id FROM tenants t WHERE p_after IS NULL OR t.id > p_after ORDER BY t.id LIMIT p_tenants);
+BEGIN
+  last := slice[cardinality(slice)];
+  IF last IS NOT NULL THEN
+    PERFORM :"program".bump_tenants(slice);
+    changed := (SELECT :"program".compile_roles(array_agg(r.tenant_id), array_agg(r.id))
+                FROM roles r WHERE r.tenant_id = ANY (slice));
+  END IF;
+END
+$body$;
+
 -- name: take_bit
 -- Trigger of permissions: a new one whose bit is taken gets the lowest that is free. The numbers come from a sequence,
 -- which gives one away for each insert that is rolled back or finds its name there; it begins anew at its end.

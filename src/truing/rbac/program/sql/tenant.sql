@@ -1,11 +1,10 @@
 -- name: current_tenant
 -- The tenant of this transaction; NULL where none is set, so that every policy fails closed. It has no search_path of
--- its own, because a function with one is never inlined into a policy; each name in it is qualified instead.
+-- its own, because a function with one is never inlined into a policy; its body is parsed when it is made instead, so
+-- that each name in it is what it was then, the equality of NULLIF too.
 CREATE OR REPLACE FUNCTION :"program".current_tenant() RETURNS uuid
-LANGUAGE sql STABLE PARALLEL SAFE AS $body$
-  SELECT CASE WHEN pg_catalog.length(pg_catalog.current_setting(:'setting', true)) OPERATOR(pg_catalog.>) 0
-              THEN pg_catalog.current_setting(:'setting', true)::pg_catalog.uuid END
-$body$;
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN NULLIF(pg_catalog.current_setting(:'setting', true), '')::pg_catalog.uuid;
 
 -- name: current_actor
 -- The profile that acts in this transaction; NULL where the setting is empty or names no profile (an operator).
