@@ -199,10 +199,9 @@ def install_command(
     if bind is not None:
         claim, setting = claim or given.get("claim"), setting or given.get("setting")
     by = None if claim is None else Claim.parse(claim)
+    how: dict[str, Any] = {"schema": schema, "program": program, "bind": bind}
     if show:
-        every = statements(
-            schema=schema, program=program, claim=by or CLAIM, setting=setting or SETTING, bind=bind, **roles
-        )
+        every = statements(claim=by or CLAIM, setting=setting or SETTING, **how, **roles)
         return invocation.give(";\n\n".join(every) + ";\n")
     with using(invocation, schema) as connection:
         for role in ("application", "administrator", "owner"):
@@ -211,8 +210,7 @@ def install_command(
         before = bound(connection, program)
         if (bind or before.bind) != "supabase":
             roles = held(connection, schema) | {name: role for name, role in roles.items() if role is not None}
-        how = {"schema": schema, "program": program, "claim": by, "setting": setting, "bind": bind, **roles}
-        install(connection, compiling=False, **how)
+        install(connection, claim=by, setting=setting, compiling=False, **how, **roles)
         now, left = bound(connection, program), left_over(connection, program)
     with opened(url_of(invocation)) as connection:
         compiled = compile_in_slices(connection, program)
