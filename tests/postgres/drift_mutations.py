@@ -21,6 +21,9 @@ CREATE FUNCTION app.touch2() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN N
 CREATE FUNCTION app.plus(a integer, b integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT a + b';
 CREATE PROCEDURE app.proc() LANGUAGE sql AS 'SELECT 1';
 CREATE AGGREGATE app.total (integer) (SFUNC = int4pl, STYPE = integer, INITCOND = 0);
+CREATE AGGREGATE app.moving (integer) (
+    SFUNC = int4pl, STYPE = integer, MSFUNC = int4pl, MINVFUNC = int4mi, MSTYPE = integer, MFINALFUNC = int4um
+);
 CREATE FUNCTION app.et() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
 CREATE COLLATION app.plain (locale = 'C');
 
@@ -412,6 +415,12 @@ STORAGE = [
     ("DROP TABLE app.parts_1", "table", "app.parts_1", ""),
     ("ALTER TABLE app.parts DETACH PARTITION app.parts_1", "table", "app.parts_1", "partition bound"),
     (
+        "UPDATE pg_inherits SET inhdetachpending = true WHERE inhrelid = 'app.parts_1'::regclass",
+        "table",
+        "app.parts_1",
+        "partition bound",
+    ),
+    (
         "ALTER TABLE app.parts DETACH PARTITION app.parts_1; ALTER TABLE app.parts ATTACH PARTITION app.parts_1 FOR VALUES FROM ('2020-01-01') TO ('2020-06-01')",
         "table",
         "app.parts_1",
@@ -511,6 +520,18 @@ PROGRAM = [
         "DROP AGGREGATE app.total (integer); CREATE AGGREGATE app.total (integer) (SFUNC = int4pl, STYPE = integer, INITCOND = 9)",
         "function",
         "app.total",
+        "definition",
+    ),
+    (
+        "CREATE OR REPLACE AGGREGATE app.moving (integer) (SFUNC = int4pl, STYPE = integer, MSFUNC = int4pl, MINVFUNC = int4mi, MSTYPE = integer, MSSPACE = 9)",
+        "function",
+        "app.moving",
+        "definition",
+    ),
+    (
+        "CREATE OR REPLACE AGGREGATE app.moving (integer) (SFUNC = int4pl, STYPE = integer, MSFUNC = int4pl, MINVFUNC = int4mi, MSTYPE = integer, MFINALFUNC = int4um, MFINALFUNC_MODIFY = READ_WRITE)",
+        "function",
+        "app.moving",
         "definition",
     ),
     ("CREATE OR REPLACE VIEW app.v AS SELECT id, name FROM app.t", "view", "app.v", "definition"),

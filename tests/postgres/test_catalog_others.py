@@ -78,3 +78,34 @@ def test_the_options_of_a_range_and_of_an_aggregate_are_read(database):
     snapshot = read_snapshot(database.connect())
     assert "subtype_diff float8mi" in snapshot.types[0].range_options
     assert "INITCOND '7'" in snapshot.functions[-1].definition
+
+
+@pytest.mark.parametrize(
+    ("option", "since"),
+    [
+        ("binary = true", 14),
+        ("streaming = on", 14),
+        ("synchronous_commit = 'local'", 14),
+        ("slot_name = NONE", 14),
+        ("disable_on_error = true", 15),
+        ("origin = none", 16),
+        ("password_required = false", 16),
+        ("run_as_owner = true", 16),
+    ],
+)
+def test_the_options_of_a_subscription_are_read_without_its_connection(database, option, since):
+    if database.version.major < since:
+        pytest.skip(f"PostgreSQL {since} has it first")
+    connection, definitions = database.connect(), []
+    with connection.transaction(force_rollback=True):
+        connection.execute(
+            "CREATE SUBSCRIPTION sub CONNECTION 'password=secret' PUBLICATION p"
+            " WITH (connect = false, slot_name = 'a', streaming = off)"
+        )
+        for statement in ("SET ROLE pg_monitor", f"RESET ROLE; ALTER SUBSCRIPTION sub SET ({option})"):
+            connection.execute(statement)
+            definitions += [each.definition for each in read_snapshot(connection).others if each.kind == "subscription"]
+    before, after = definitions
+    assert before == "PUBLICATION p, slot a, disabled"
+    assert before != after
+    assert "secret" not in after

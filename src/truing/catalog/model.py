@@ -93,7 +93,7 @@ class Table(CatalogValue, frozen=True, dict=True):
         of_type: the composite type of CREATE TABLE ... OF.
         server: the foreign server of a foreign table.
         partition_key: ``pg_get_partkeydef`` of a partitioned table.
-        partition_bound: FOR VALUES ... of a partition.
+        partition_bound: FOR VALUES ... of a partition; with ``DETACH PENDING`` where it is half detached.
         parents: the tables it inherits from, in their order; the partitioned table of a partition.
         columns: in the order of the table.
         constraints: all but NOT NULL.

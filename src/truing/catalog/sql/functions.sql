@@ -30,7 +30,9 @@ SELECT
             'DESERIALFUNC ' || nullif(a.aggdeserialfn, 0)::regproc::text, 'INITCOND ' || quote_literal(a.agginitval),
             'MSFUNC ' || nullif(a.aggmtransfn, 0)::regproc::text, 'MINVFUNC ' || nullif(a.aggminvtransfn, 0)::regproc::text,
             'MSTYPE ' || format_type(nullif(a.aggmtranstype, 0), NULL),
-            'MFINALFUNC ' || nullif(a.aggmfinalfn, 0)::regproc::text, 'MINITCOND ' || quote_literal(a.aggminitval),
+            'MSSPACE ' || nullif(a.aggmtransspace, 0), 'MFINALFUNC ' || nullif(a.aggmfinalfn, 0)::regproc::text,
+            CASE WHEN a.aggmfinalextra THEN 'MFINALFUNC_EXTRA' END,
+            'MFINALFUNC_MODIFY ' || CASE WHEN a.aggmfinalfn <> 0 THEN a.aggmfinalmodify::text END, 'MINITCOND ' || quote_literal(a.aggminitval),
             'SORTOP ' || nullif(a.aggsortop, 0)::regoperator::text, 'PARALLEL ' || p.proparallel::text, 'kind ' || a.aggkind::text
         ) FROM pg_aggregate AS a WHERE a.aggfnoid = p.oid
     ) ELSE pg_get_functiondef(p.oid) END AS definition,

@@ -242,11 +242,35 @@ WITH object AS (
     SELECT
         'subscription', 'pg_subscription'::regclass, s.oid, NULL, quote_ident(s.subname),
         format(
-            'PUBLICATION %%s%%s%%s', array_to_string(s.subpublications, ', '), ', slot ' || s.subslotname,
-            CASE WHEN NOT s.subenabled THEN ', disabled' END
+            'PUBLICATION %%s%%s%%s%%s', array_to_string(s.subpublications, ', '), ', slot ' || s.subslotname,
+            CASE WHEN NOT s.subenabled THEN ', disabled' END,
+            ', ' || nullif(concat_ws(
+                ', ', CASE WHEN s.subbinary THEN 'binary' END,
+                'streaming ' || CASE left(s.substream::text, 1) WHEN 't' THEN 'on' WHEN 'p' THEN 'parallel' END,
+                'synchronous_commit ' || nullif(s.subsynccommit, 'off'),
+                -- Once asked for it goes from pending to enabled by itself.
+                CASE WHEN newer.subtwophasestate <> 'd' THEN 'two_phase' END,
+                CASE WHEN newer.subdisableonerr THEN 'disable_on_error' END,
+                'origin ' || nullif(newer.suborigin, 'any'),
+                CASE WHEN NOT newer.subpasswordrequired THEN 'without password_required' END,
+                CASE WHEN newer.subrunasowner THEN 'run_as_owner' END,
+                CASE WHEN newer.subfailover THEN 'failover' END
+            ), '')
         ),
         s.subowner, NULL
-    FROM pg_subscription AS s
+    -- Not the row as JSON: it holds the connection, which only a superuser may read. What this server's catalog has not
+    -- is found one level further out, and is NULL.
+    FROM (
+        SELECT
+            NULL::"char" AS subtwophasestate, NULL::boolean AS subdisableonerr, NULL::text AS suborigin,
+            NULL::boolean AS subpasswordrequired, NULL::boolean AS subrunasowner, NULL::boolean AS subfailover
+    ) AS older
+    CROSS JOIN pg_subscription AS s
+    CROSS JOIN LATERAL (
+        SELECT subtwophasestate, subdisableonerr, suborigin, subpasswordrequired, subrunasowner, subfailover
+        FROM pg_subscription AS row_of_it
+        WHERE row_of_it.oid = s.oid
+    ) AS newer
     WHERE s.subdbid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 
     UNION ALL

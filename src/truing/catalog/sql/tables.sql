@@ -35,7 +35,12 @@ SELECT
     CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END AS of_type,
     fs.srvname AS server,
     CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END AS partition_key,
-    CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END AS partition_bound,
+    -- Between the two transactions of DETACH ... CONCURRENTLY, or after the second never came, queries of the parent pass
+    -- the partition over.
+    CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid)
+        || CASE WHEN EXISTS (SELECT FROM pg_inherits AS h WHERE h.inhrelid = c.oid AND h.inhdetachpending)
+            THEN ' DETACH PENDING' ELSE '' END
+    END AS partition_bound,
     (
         SELECT coalesce(
             json_agg(json_build_object('schema', pn.nspname, 'name', p.relname) ORDER BY i.inhseqno), '[]'
