@@ -316,6 +316,7 @@ def configuration() -> str:
             _CONFIGURATION,
             "## [tool.truing]",
             _keys(Config, general, skip={"file", "online", "rbac", "allow"}),
+            _PATTERNS,
             "## [[tool.truing.allow]]",
             "One finding that is all right, for what has no source line to put a comment on.",
             _keys(Allowed, allow, skip=set()),
@@ -353,6 +354,19 @@ lock-timeout-ms = 50
 $ truing rule
 ...
 ```"""
+
+_PATTERNS = """## Names and patterns
+
+`unmanaged`, `forbidden-tables`, `tenant-schemas` and `truing describe --tables` read names as SQL does:
+
+| written | means |
+|---|---|
+| `users` | that name in the schemas of the search path |
+| `auth.users` | that name in that schema |
+| `auth.*`, `*.users`, `tmp_*` | `*` stands for any number of characters within its part; nothing else stands for others |
+| `"Users"`, `auth."a*"` | a quoted part means itself, and is not folded to lower case |
+
+`truing drift` says where a pattern has just missed a name: in another schema, or for its case."""
 
 _ENVIRONMENT = """## Environment variables
 

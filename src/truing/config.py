@@ -49,7 +49,7 @@ class Config(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=
         database_url: the database, when neither an option nor the environment names one.
         alembic_config: the Alembic project's file, relative to the file of this configuration.
         metadata: the models, as ``module:attribute`` (a MetaData or a declarative base); several are fine.
-        forbidden_tables: tables that must not be referenced; see :mod:`truing.lint.patterns`.
+        forbidden_tables: tables that must not be referenced.
         unmanaged: tables of other people, which are theirs to change: kept out of autogenerate, and references
             between them are nobody's business here.
         platform: whose PostgreSQL it is (`supabase`): what it makes by itself is no drift, and left out by name. Known

@@ -247,3 +247,24 @@ def test_a_file_that_is_no_snapshot_is_one_clear_error(project, capsys, content,
 def test_one_side_alone_is_a_usage_error(project, capsys):
     assert run(["drift", "--models"]) == 2
     assert "only one side" in capsys.readouterr().err
+
+
+def test_a_pattern_of_unmanaged_means_what_it_means_to_lint(at_head, database, capsys):
+    database.execute(
+        "CREATE SCHEMA theirs; CREATE TABLE theirs.tmp_1 (); CREATE TABLE tmp_2 (); CREATE TABLE app.tmp_3 ()"
+    )
+    configuration = at_head / "pyproject.toml"
+
+    def unmanaged(pattern):
+        configuration.write_text(f"[tool.truing]\nunmanaged = ['theirs.*', '{pattern}']\n")
+        _, document = answer(capsys, "drift", "--migrations", "--live", "--no-fixes")
+        return {subject for _, subject in said(document)}, document["facts"].get("unmanaged")
+
+    assert unmanaged("tmp_*") == (
+        {"table app.tmp_3"},
+        "tmp_* means public alone, and *.tmp_* would mean app.tmp_3 too",
+    )
+    assert unmanaged("*.tmp_*") == (set(), None)
+    configuration.write_text("[tool.truing]\nunmanaged = ['tmp_?']\n")
+    assert run(["drift", "--migrations", "--live"]) == 2
+    assert "unmanaged: only * stands for other characters, which 'tmp_?' has more of" in capsys.readouterr().err

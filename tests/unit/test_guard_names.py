@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from truing.errors import ConfigurationError
-from truing.lint.patterns import table_patterns
 from truing.lint.references.live import named_in_body
 from truing.lint.references.text import mentioned
+from truing.names import QualifiedName
+from truing.patterns import fitting, table_patterns
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,57 @@ def test_with_an_empty_search_path_an_unqualified_pattern_means_unqualified_refe
     patterns = table_patterns(["users"], ())
     assert patterns.match(None, "users")
     assert not patterns.match("public", "users")
+
+
+@pytest.mark.parametrize("text", ["tmp_?", "a?.b", "[a]b", "a.[b]*"])
+def test_other_wildcards_are_refused_rather_than_taken_for_themselves(text):
+    with pytest.raises(ConfigurationError, match=r"unmanaged: only \* stands for other characters"):
+        table_patterns([text], source="unmanaged")
+    assert table_patterns([f'"{text}"']).match("public", text)
+
+
+@pytest.mark.parametrize(
+    ("texts", "whole"),
+    [
+        (["auth.*"], True),
+        (["au*.*"], True),
+        (["*.*"], True),
+        (["*"], False),
+        (["auth.users"], False),
+        (["auth.u*"], False),
+        (['auth."*"'], False),
+    ],
+)
+def test_a_whole_schema(texts, whole):
+    assert (table_patterns(texts, ("auth",)).whole("auth") is not None) is whole
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tmp_*", ["tmp_* means public alone, and *.tmp_* would mean app.tmp_1 and 1 more too"]),
+        ("Users", ['Users means lower case, and public."Users" has to be written with its quotes']),
+        ("*.tmp_*", []),
+        ('"Users"', []),
+        ("nothing*", []),
+    ],
+)
+def test_what_a_person_may_have_meant_is_said(text, said):
+    there = [QualifiedName("app", "tmp_1"), QualifiedName("app", "tmp_2"), QualifiedName("public", "tmp_3")]
+    there.append(QualifiedName("public", "Users"))
+    assert list(table_patterns([text]).nearly(there)) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("t_*", ["t_1", "t_2"]), ("T_1", ["t_1"]), ('"T_3"', ["T_3"]), ('"t_*"', [])]
+)
+def test_a_pattern_of_schemas(text, found):
+    assert fitting(text, ["t_1", "t_2", "T_3", "at_4"], source="tenant-schemas") == found
+
+
+def test_a_pattern_of_schemas_has_one_part():
+    with pytest.raises(ConfigurationError, match=r"tenant-schemas: a name without a dot is wanted: 'a\.b'"):
+        fitting("a.b", [], source="tenant-schemas")
 
 
 @pytest.mark.parametrize("text", ["", "a.b.c", "auth.", ".users", 'a"b', '"open'])

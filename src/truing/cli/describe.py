@@ -207,8 +207,8 @@ def _link(page: Path | None, picture: Path | None) -> str:
 def _chosen(invocation: Invocation, taken: Taken, asked: dict[str, Any]) -> tuple[Chosen, tuple[str, ...]]:
     from truing.describe.choose import choose, relations
     from truing.errors import UsageError
-    from truing.lint.patterns import table_patterns
     from truing.names import QualifiedName
+    from truing.patterns import table_patterns
 
     path, schemas = taken.search_path, frozenset(asked["schema"])
     patterns = table_patterns(asked["tables"], path, source="--tables")

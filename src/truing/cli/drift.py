@@ -119,6 +119,7 @@ def look(
         metadata=(models,) if models else invocation.config.metadata,
         folder=str(Path.cwd() if models else invocation.config.folder),
         unmanaged=invocation.config.unmanaged,
+        search_path=invocation.config.search_path,
         platform=platform(invocation),
         scratch_url=scratch_url,
         base=_base(invocation) if run_migrations else None,

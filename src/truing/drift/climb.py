@@ -29,6 +29,7 @@ from truing.drift.scope import managed
 from truing.errors import ProjectError
 from truing.finding import Location
 from truing.names import QualifiedName
+from truing.patterns import table_patterns
 from truing.revisions.failure import Failure, failure
 from truing.revisions.project import Project
 
@@ -183,7 +184,8 @@ class _Climb:
             password=server.password or None,
         )
         with closing(psycopg.connect(address, autocommit=True)) as connection:
+            path = connection.execute("SELECT pg_catalog.current_schemas(false)::text[]").fetchall()[0][0]
             snapshot = read_snapshot(connection)
         schemas = [self._version_schema] if self._version_schema else [each.name for each in snapshot.schemas]
         ours = [QualifiedName(schema, self._version_table) for schema in schemas]
-        return managed(snapshot, self._request.unmanaged, ours)[0]
+        return managed(snapshot, table_patterns(self._request.unmanaged, path, source="unmanaged"), ours)[0]

@@ -20,6 +20,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         metadata: the models as ``module:attribute``; empty for those of ``env.py``.
         folder: where modules are looked for.
         unmanaged: patterns of other people's tables.
+        search_path: the schemas that these mean by a name without one, where no database can be asked.
         platform: whose PostgreSQL the live database is on.
         scratch_url: a server to build on, instead of a private one.
         base: what is there before the first revision.
@@ -34,6 +35,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     metadata: tuple[str, ...] = ()
     folder: str = ""
     unmanaged: tuple[str, ...] = ()
+    search_path: tuple[str, ...] = ("public",)
     platform: PlatformName | None = None
     scratch_url: str | None = None
     base: Base | None = None

@@ -33,7 +33,7 @@ from truing.drift.platforms import PLATFORMS, prepared, without
 from truing.drift.prefix import Prefix, UnfitError, prefix_of
 from truing.drift.printer import Texts, alike, reprinted
 from truing.drift.roles import spoken_as
-from truing.drift.scope import managed, version_tables
+from truing.drift.scope import managed, names_of, version_tables
 from truing.drift.snapshots import Taken
 from truing.drift.sources import key
 from truing.drift.tenants import Group, grouped, of_groups, summary
@@ -41,6 +41,7 @@ from truing.drift.workshop import Workshop
 from truing.errors import MissingExtensionError, RevisionError, TruingError, UsageError
 from truing.finding import Finding
 from truing.names import QualifiedName
+from truing.patterns import table_patterns
 from truing.revisions.project import Project
 
 _RUNNER: Final = "postgres"
@@ -132,6 +133,8 @@ class _Run:
         self._builder = Builder(
             project, options, workshop, self._around, self._cache, live.revisions if live is not None else None
         )
+        path = self._around.search_path or options.search_path
+        self._unmanaged = table_patterns(options.unmanaged, path, source="unmanaged")
         self._ours: frozenset[QualifiedName] = frozenset()
         self._built: list[Snapshot] = []
         self._deciding: tuple[str, ...] = ()
@@ -174,6 +177,9 @@ class _Run:
         }
         if self._groups:
             facts["tenants"] = summary(self._groups, self._options.tenant_schemas or "")
+        there = {name for side in (sides.models, sides.head, sides.live) if side is not None for name in names_of(side)}
+        if nearly := "; ".join(self._unmanaged.nearly(there)):
+            facts["unmanaged"] = nearly
         imported = tuple(sorted({*self._builder.imported, *self._deciding}))
         return Outcome(drifts=drifts, hidden=hidden, findings=found, left_out=out, facts=facts, imported=imported)
 
@@ -232,7 +238,7 @@ class _Run:
         return texts
 
     def _side(self, snapshot: Snapshot, left: list[LeftOut], *, built: bool = False) -> Snapshot:
-        kept, out = managed(snapshot, self._options.unmanaged, self._ours)
+        kept, out = managed(snapshot, self._unmanaged, self._ours)
         left.extend(out)
         kept = spoken_as(kept, _RUNNER, self._runner) if built else kept
         if self._platform is not None:

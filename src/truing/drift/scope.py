@@ -8,7 +8,6 @@ attributes models can speak of, so that their silence is not taken for a wish.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from truing.catalog.parts import part_fields
 from truing.catalog.read import OWN_SCHEMA
 from truing.drift.model import LeftOut
 from truing.names import QualifiedName, is_own
+from truing.patterns import TablePatterns
 
 _FAMILIES: Final = ("tables", "views", "sequences", "functions", "types")
 
@@ -37,13 +37,13 @@ _MIGRATIONS_OWN: Final = frozenset(
 
 
 def managed(
-    snapshot: Snapshot, unmanaged: Collection[str], version_tables: Collection[QualifiedName]
+    snapshot: Snapshot, unmanaged: TablePatterns, version_tables: Collection[QualifiedName]
 ) -> tuple[Snapshot, tuple[LeftOut, ...]]:
     """Take out of a snapshot what is not ours to compare.
 
     Args:
         snapshot: of any side.
-        unmanaged: patterns ``schema.table`` with ``*`` and ``?``; one without a dot means any schema.
+        unmanaged: the tables (views, functions) of other people.
         version_tables: Alembic's own tables.
 
     Returns:
@@ -54,15 +54,13 @@ def managed(
     for family in _FAMILIES:
         rest = []
         for value in getattr(snapshot, family):
-            pattern = _match(value.name, unmanaged)
+            pattern = unmanaged.match(value.name.schema, value.name.name)
             if pattern is not None:
-                out.append(LeftOut(f"unmanaged: {pattern}", str(value.name)))
+                out.append(LeftOut(f"unmanaged: {pattern.text}", str(value.name)))
             elif value.name.schema != OWN_SCHEMA and (family != "tables" or value.name not in version_tables):
                 rest.append(_without_own(value, out) if isinstance(value, Table) else value)
         kept[family] = tuple(rest)
-    kept["schemas"] = tuple(
-        each for each in snapshot.schemas if _match(QualifiedName(each.name, "*"), unmanaged) is None
-    )
+    kept["schemas"] = tuple(each for each in snapshot.schemas if unmanaged.whole(each.name) is None)
     members = snapshot.left_out.extension_members
     if members:
         out.append(LeftOut("members of extensions", ", ".join(each.name for each in snapshot.extensions)))
@@ -80,12 +78,9 @@ def _without_own(table: Table, out: list[LeftOut]) -> Table:
     return msgspec.structs.replace(table, **parts)
 
 
-def _match(name: QualifiedName, patterns: Collection[str]) -> str | None:
-    for pattern in patterns:
-        schema, dot, table = pattern.rpartition(".")
-        if fnmatchcase(name.name, table) and (not dot or fnmatchcase(name.schema, schema)):
-            return pattern
-    return None
+def names_of(snapshot: Snapshot) -> set[QualifiedName]:
+    """Name everything that patterns can mean."""
+    return {value.name for family in _FAMILIES for value in getattr(snapshot, family)}
 
 
 def version_tables(name: str, schema: str | None, search_path: Collection[str]) -> frozenset[QualifiedName]:

@@ -21,6 +21,7 @@ from truing.drift.exchange import Reply, Request, Stair, ask
 from truing.drift.workshop import Workshop
 from truing.errors import RevisionError
 from truing.finding import Evidence, Finding, Location, Severity
+from truing.patterns import table_patterns
 from truing.revisions.project import Project
 from truing.server import ScratchDatabase
 
@@ -79,9 +80,11 @@ def climb(
         stamp: what that database is at, though it does not say so.
 
     Raises:
+        ConfigurationError: a pattern cannot be read.
         ProjectError: the project cannot be used.
         RevisionError: it has no such revision as `floor`, or its revisions cannot be run at all.
     """
+    table_patterns(unmanaged, source="unmanaged")  # what cannot be read is said before anything is run
     settled: set[str] = set()
     stairs: dict[str, Stair] = {}
     request = Request(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from truing.catalog.model import DatabaseObject, Snapshot, Table
 from truing.drift.model import Drift
 from truing.errors import UsageError
 from truing.names import ident
+from truing.patterns import fitting
 
 _FAMILIES: Final = ("tables", "views", "sequences", "functions", "types")
 _ROLES: Final = ("owner", "grantee", "grantor")
@@ -43,7 +43,7 @@ def grouped(live: Snapshot, pattern: str, model: str, runner: str) -> tuple[Grou
 
     Args:
         live: the database.
-        pattern: of the schemas' names, with ``*`` and ``?``.
+        pattern: of the schemas' names.
         model: what models and migrations call such a schema.
         runner: who owns what migrations make; a tenant's own role, named like the schema, counts as that.
 
@@ -52,8 +52,9 @@ def grouped(live: Snapshot, pattern: str, model: str, runner: str) -> tuple[Grou
 
     Raises:
         UsageError: no schema's name fits the pattern.
+        ConfigurationError: it is no pattern of a name.
     """
-    names = [each.name for each in live.schemas if fnmatchcase(each.name, pattern)]
+    names = fitting(pattern, [each.name for each in live.schemas], source="tenant-schemas")
     if not names:
         raise UsageError(
             f'tenant-schemas = "{pattern}" fits no schema of the live database.',

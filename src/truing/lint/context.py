@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from truing.config import Config
-from truing.lint.patterns import TablePattern, TablePatterns, table_patterns
+from truing.patterns import TablePattern, TablePatterns, table_patterns
 
 
 class Declared(msgspec.Struct, frozen=True):

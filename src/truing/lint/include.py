@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from truing.config import load_config
-from truing.lint.patterns import TablePatterns, table_patterns
 from truing.names import is_derived
+from truing.patterns import TablePatterns, table_patterns
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -145,7 +145,7 @@ def make_include_object(ignore: Iterable[str] | None = None, *, connection: Conn
     """Make an ``include_object`` for ``env.py``.
 
     Args:
-        ignore: patterns of other people's tables, as :mod:`truing.lint.patterns` reads them; ``unmanaged`` of the
+        ignore: patterns of other people's tables, as :mod:`truing.patterns` reads them; ``unmanaged`` of the
             configuration (``auth.*`` by default) when it is left out. Extension members and truing's own journal are
             hidden in any case.
         connection: the database to ask for extension members, where Alembic's ``context`` cannot tell.

@@ -22,7 +22,7 @@ from truing.sql.relations import relations
 if TYPE_CHECKING:
     import psycopg
 
-    from truing.lint.patterns import TablePatterns
+    from truing.patterns import TablePatterns
 
 _ACTIONS = {
     "foreign key": "is a foreign key to",
