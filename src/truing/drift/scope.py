@@ -155,7 +155,8 @@ def folded(differences: Collection[Difference]) -> tuple[Difference, ...]:
     def within(one: Difference) -> bool:
         return (
             not one.attribute
-            and one.kind != "schema"
+            # A setting such as app.tenant has its own kind of prefix.
+            and one.kind not in {"schema", "database setting"}
             and any(one.name.startswith(f"{name}.") and (one.before is None) == new for name, new in schemas)
         )
 
