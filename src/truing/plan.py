@@ -30,9 +30,15 @@ class Locked(msgspec.Struct, frozen=True, tag="locked", tag_field="run"):
 
 
 class Plain(msgspec.Struct, frozen=True, tag="plain", tag_field="run"):
-    """Statements in one ordinary transaction; they take row locks at most."""
+    """Statements in one ordinary transaction; they take row locks at most.
+
+    Attributes:
+        statements: in order.
+        loud: triggers fire, those of foreign keys among them, also where the role may switch them off.
+    """
 
     statements: tuple[str, ...]
+    loud: bool = False
 
 
 class Concurrent(msgspec.Struct, frozen=True, tag="concurrent", tag_field="run"):
@@ -78,6 +84,7 @@ class Settle(msgspec.Struct, frozen=True, tag="settle", tag_field="run"):
         mend: a statement with ``{keys}``, a ``VALUES`` list of keys.
         refusal: when not empty: wrong rows are not mended but stop the run with this message.
         limit: after so many looks somebody bypasses the trigger, and the run stops.
+        loud: triggers fire, those of foreign keys among them, also where the role may switch them off.
     """
 
     wrong: str
@@ -86,6 +93,7 @@ class Settle(msgspec.Struct, frozen=True, tag="settle", tag_field="run"):
     mend: str = ""
     refusal: str = ""
     limit: int = 12
+    loud: bool = False
 
 
 AnyAction: TypeAlias = Locked | Plain | Concurrent | Batches | Settle

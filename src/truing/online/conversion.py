@@ -37,6 +37,21 @@ _TEXT_OF: Final = "truing_text"
 _TEXT: Final = ("text", "character varying", "character", "citext", "name", '"char"')
 
 
+PINNED: Final = "".join(
+    f" SET {name} FROM CURRENT" for name in ("TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits")
+)
+"""For a function that is made: whoever calls it, it reads and writes text as the session of the runner does."""
+
+_ALIKE: Final = ("uuid", "boolean", "smallint", "integer", "bigint", "numeric", "json", "jsonb")
+"""Types that every session reads and writes alike, besides text."""
+
+
+def _pinned(source_type: str, target_type: str) -> str:
+    """Return the settings that a conversion needs; each costs a microsecond or so for every row."""
+    alike = (is_text(type_) or type_.partition("(")[0] in _ALIKE for type_ in (source_type, target_type))
+    return "" if all(alike) else PINNED
+
+
 def is_text(type_: str) -> bool:
     """Tell whether a type, as ``format_type`` prints it, is one of text."""
     return type_.split("(", maxsplit=1)[0].strip() in _TEXT or type_.rsplit(".", maxsplit=1)[-1] == "citext"
@@ -134,11 +149,11 @@ class Conversion(msgspec.Struct, frozen=True):
         with a sub-select is planned with the value as a constant, PostgreSQL evaluates the cast while planning, and
         every write of a dirty value fails.
         """
-        statements = []
+        statements, pinned = [], _pinned(self.source_type, self.change.type)
         if not self.version.has("input-is-valid"):
             statements.append(
                 f"CREATE OR REPLACE FUNCTION {self.function}_valid(value text) RETURNS boolean"
-                " LANGUAGE plpgsql STABLE STRICT AS "
+                f" LANGUAGE plpgsql STABLE STRICT{pinned} AS "
                 + body(
                     f"DECLARE ignored {self.change.type}; BEGIN ignored := value::{self.change.type}; RETURN true;"
                     " EXCEPTION WHEN data_exception OR invalid_parameter_value THEN RETURN false; END"
@@ -146,7 +161,7 @@ class Conversion(msgspec.Struct, frozen=True):
             )
         statements.append(
             f"CREATE OR REPLACE FUNCTION {self.function}_convert({_RAW} {self.source_type})"
-            f" RETURNS {self.change.type} LANGUAGE plpgsql STABLE AS {body(self._convert_body())}"
+            f" RETURNS {self.change.type} LANGUAGE plpgsql STABLE{pinned} AS {body(self._convert_body())}"
         )
         return tuple(statements)
 

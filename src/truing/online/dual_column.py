@@ -16,7 +16,7 @@ from hashlib import sha256
 import msgspec
 
 from truing.names import QualifiedName, body, derived, ident, literal
-from truing.online.conversion import is_text
+from truing.online.conversion import PINNED, is_text
 from truing.online.facts import RowKey
 from truing.online.journal import SCHEMA
 from truing.online.quarantine import same_key
@@ -235,5 +235,5 @@ def _function(name: str, source: str) -> str:
     """Return a trigger function that sees our tables whoever fires it, and nobody else's functions."""
     return (
         f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
-        f" SET search_path = pg_catalog, pg_temp AS {body(source)}"
+        f" SET search_path = pg_catalog, pg_temp{PINNED} AS {body(source)}"
     )

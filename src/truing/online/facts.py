@@ -5,12 +5,13 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Any
 
+import msgspec
 import psycopg
 
 from truing.catalog.model import Column, Table
 from truing.catalog.read import read_table
 from truing.errors import UnsupportedChangeError
-from truing.names import QualifiedName
+from truing.names import QualifiedName, ident
 
 
 class RowKey(tuple[tuple[str, ...], tuple[str, ...]]):
@@ -51,6 +52,47 @@ def require_table(connection: psycopg.Connection[Any], name: QualifiedName) -> T
             hint="Work on the partitions one by one.",
         )
     return table
+
+
+class Referrer(msgspec.Struct, frozen=True):
+    """A foreign key that refers to a table: its name, its table, its columns and those that they refer to."""
+
+    name: str
+    table: QualifiedName
+    columns: tuple[str, ...]
+    referenced: tuple[str, ...]
+
+    def refers(self, target: QualifiedName, alias: str, *, as_text: bool = False) -> str:
+        """Return the condition that a row of ``target`` (by its alias) is referred to by another row.
+
+        With ``as_text`` it holds whatever types the columns have by then.
+        """
+        pairs = zip(self.columns, self.referenced, strict=True)
+        type_ = "::text" if as_text else ""
+        same = " AND ".join(
+            f"__truing_r.{ident(mine)}{type_} = {alias}.{ident(theirs)}{type_}" for mine, theirs in pairs
+        )
+        # A row that refers to itself goes with itself.
+        other = f" AND __truing_r.ctid <> {alias}.ctid" if self.table == target else ""
+        return f"EXISTS (SELECT FROM {self.table.sql} __truing_r WHERE {same}{other})"
+
+
+def referrers(connection: psycopg.Connection[Any], table: QualifiedName) -> tuple[Referrer, ...]:
+    """Find the foreign keys that refer to a table."""
+    rows = connection.execute(
+        "SELECT f.conname, n.nspname, c.relname,"
+        " ARRAY(SELECT a.attname::text FROM unnest(f.conkey) WITH ORDINALITY k(num, i) JOIN pg_attribute a"
+        "  ON a.attrelid = f.conrelid AND a.attnum = k.num ORDER BY k.i),"
+        " ARRAY(SELECT a.attname::text FROM unnest(f.confkey) WITH ORDINALITY k(num, i) JOIN pg_attribute a"
+        "  ON a.attrelid = f.confrelid AND a.attnum = k.num ORDER BY k.i)"
+        " FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE f.contype = 'f' AND f.conparentid = 0 AND f.confrelid = %s::regclass ORDER BY 2, 3, 1",
+        (table.sql,),
+    ).fetchall()
+    return tuple(
+        Referrer(name, QualifiedName(schema, relation), tuple(columns), tuple(referenced))
+        for name, schema, relation, columns, referenced in rows
+    )
 
 
 def require_column(table: Table, name: str) -> Column:

@@ -10,7 +10,7 @@ from truing.catalog.model import Constraint, Table
 from truing.changes import DropConstraint, Reference
 from truing.names import QualifiedName
 from truing.online import quarantine
-from truing.online.facts import row_key
+from truing.online.facts import referrers, row_key
 from truing.plan import Plain, Settle, Step
 
 
@@ -39,13 +39,7 @@ def unmake_step(
 ) -> Step:
     """Return the step that removes the parent rows an operation made and nobody uses any more."""
     parent = QualifiedName(reference["table"]["schema"], reference["table"]["name"])
-    inbound = connection.execute(
-        "SELECT n.nspname, c.relname, a.attname FROM pg_constraint f JOIN pg_class c ON c.oid = f.conrelid"
-        " JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = f.conkey[1]"
-        " WHERE f.contype = 'f' AND f.confrelid = %s::regclass AND f.conname <> %s ORDER BY 1, 2, 3",
-        (parent.sql, drops.name if drops else ""),
-    ).fetchall()
-    users = tuple((QualifiedName(schema, name), column) for schema, name, column in inbound)
-    statement = quarantine.unmake_parents(op_id, Reference(parent, reference["column"]), users)
-    return Step("unmake", f"Remove the rows truing made in {parent}", Plain((statement,)))
+    gone = (drops.table, drops.name) if drops else None
+    users = tuple(each for each in referrers(connection, parent) if (each.table, each.name) != gone)
+    statements = quarantine.unmake_parents(op_id, Reference(parent, reference["column"]), users)
+    return Step("unmake", f"Remove the rows truing made in {parent}", Plain(statements, loud=True))

@@ -217,9 +217,14 @@ def fail(connection: psycopg.Connection[Any], op_id: str, message: str) -> None:
 _ANEW: Final = (
     "DO UPDATE SET raw = excluded.raw, reason = excluded.reason, given = excluded.given,"
     " row_data = excluded.row_data, first_seen = excluded.first_seen, resolved_at = NULL, resolution = NULL"
-    " WHERE quarantine.resolved_at IS NOT NULL"
+    " WHERE quarantine.resolved_at IS NOT NULL OR (quarantine.row_data IS NULL AND excluded.row_data IS NULL"
+    " AND excluded.raw IS DISTINCT FROM quarantine.given)"
 )
-"""An entry that is still open keeps the first original; one that was settled makes room for a new one."""
+"""One that was settled makes room for a new one. An open entry keeps its original when what truing gave has to be
+mended again; what the application has put in the place of that is the original by then."""
+
+AGAIN: Final = "__truing_again"
+"""The member by which the key of an entry differs from that of a whole row kept before, which came again and went."""
 
 
 def keep_sql(op_id: str, table: QualifiedName, column: str, *, source: str) -> str:
@@ -231,8 +236,16 @@ def keep_sql(op_id: str, table: QualifiedName, column: str, *, source: str) -> s
         column: the column whose value is kept.
         source: a query of (pk jsonb, raw text, reason text, given text, row_data jsonb).
     """
+    # A whole row that is only here is never written over.
+    before = (
+        f"EXISTS (SELECT FROM _truing.quarantine o WHERE o.op_id = {literal(op_id)} AND o.pk = q.pk"
+        " AND o.row_data IS NOT NULL AND o.resolution IS DISTINCT FROM 'given back')"
+    )
+    again = f"q.pk || jsonb_build_object('{AGAIN}', clock_timestamp())"
     return (
         "INSERT INTO _truing.quarantine (op_id, rel, col, pk, raw, reason, given, row_data)"
-        f" SELECT {literal(op_id)}, {literal(table.sql)}, {literal(column)}, q.* FROM ({source}) q"
+        f" SELECT {literal(op_id)}, {literal(table.sql)}, {literal(column)},"
+        f" CASE WHEN {before} THEN {again} ELSE q.pk END, q.raw, q.reason, q.given, q.row_data"
+        f" FROM ({source}) q(pk, raw, reason, given, row_data)"
         f" ON CONFLICT (op_id, pk) {_ANEW}"
     )

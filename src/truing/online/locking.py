@@ -17,7 +17,7 @@ import msgspec
 import psycopg
 
 from truing.catalog.blockers import blockers
-from truing.errors import LockBudgetExceededError
+from truing.errors import LockBudgetExceededError, OnlineError
 from truing.locks import TableLock
 from truing.names import QualifiedName
 from truing.online.settings import OnlineSettings
@@ -31,6 +31,8 @@ _CHILD_TIMEOUT_MS: Final = 20
 """Locks after the first are asked for shorter, for the first is held meanwhile (parents before children)."""
 _LONG_S: Final = 2.0
 """A transaction older than this will not let go within a lock time-out."""
+_MAX_CANCELLED: Final = 3
+"""What was cancelled so often takes too long; each try more would keep everybody waiting for as long again."""
 _DUTY: Final = 20
 """Pause at least this many lock timeouts between tries, so that writers queue at most a twentieth of the time."""
 
@@ -69,10 +71,11 @@ def run_locked(
 
     Raises:
         LockBudgetExceededError: the locks could not be had within ``lock_budget_s``.
+        OnlineError: the statements take longer than ``statement_timeout_ms``.
     """
     give_up = time.monotonic() + settings.lock_budget_s
     patience = min(settings.patience_s, settings.lock_budget_s / 2)
-    started = time.monotonic()
+    started, cancelled = time.monotonic(), 0
     for number in count(1):
         # Whoever has been holding a conflicting lock for long will not let go in 80 ms: wait without queueing.
         while time.monotonic() < started + patience and in_the_way(connection, locks, older_than_s=_LONG_S):
@@ -82,6 +85,9 @@ def run_locked(
             return _try_once(connection, locks, (prelude, statements), settings, point)
         except RETRIABLE as error:
             connection.execute("ROLLBACK")
+            cancelled += isinstance(error, psycopg.errors.QueryCanceled)
+            if cancelled == _MAX_CANCELLED:
+                raise _too_slow(locks, settings, cancelled) from error
             who = in_the_way(connection, locks)
             pause = random.uniform(0.5, 1.0) * max(  # noqa: S311 - jitter, not a secret
                 _DUTY * settings.lock_timeout_ms / 1000, min(30.0, 0.05 * 2 ** min(number, 9))
@@ -122,8 +128,9 @@ def _try_once(
         f"SET LOCAL statement_timeout = '{settings.statement_timeout_ms}ms';"
         f" SET LOCAL idle_in_transaction_session_timeout = '{settings.statement_timeout_ms}ms';"
         f" {'; '.join(strong)};"
-        " SELECT extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1000;"
-        f" {'; '.join(statements)}; COMMIT"
+        " SELECT extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1000; "
+        # On a line of its own: a comment may end a statement, and would take the semicolon in.
+        + "".join(f"{statement}\n;" for statement in (*statements, "COMMIT"))
     )
     took = (time.monotonic() - sent) * 1000
     waited = next(float(row[0]) for row in _rows(cursor) if row)
@@ -153,6 +160,16 @@ def in_the_way(
         for each in found
         # A hidden age counts as young: the retries find out, and waiting for every session would take for ever.
         if any(each.blocks(lock) for lock in locks) and (each.age or 0.0) >= older_than_s
+    )
+
+
+def _too_slow(locks: tuple[TableLock, ...], settings: OnlineSettings, times: int) -> OnlineError:
+    """Say that it is not the lock that could not be had: what is done under it takes too long."""
+    return OnlineError(
+        f"the statements under {', '.join(map(str, locks))} were cancelled {times} times; under such a lock they may"
+        f" take {settings.statement_timeout_ms / 1000:g} s",
+        hint="What was done so far is kept. They read or rewrite the table, it seems, while everybody waits. Where that"
+        " is acceptable, raise statement-timeout-ms in [tool.truing.online] and run the same command again.",
     )
 
 

@@ -207,7 +207,9 @@ def _set_value(connection: psycopg.Connection[Any], entry: Quarantined, value: s
             f"entry {entry.id} is a whole row that was moved away from {entry.rel}",
             hint="Insert it yourself with the values `truing quarantine show` prints, then settle it with --keep.",
         )
-    where = " AND ".join(f"{ident(column)} = {literal(text)}" for column, text in entry.pk.items())
+    where = " AND ".join(
+        f"{ident(column)} = {literal(text)}" for column, text in entry.pk.items() if column != journal.AGAIN
+    )
     try:
         # An untyped literal takes the column's type, so the database itself reads and checks it.
         updated = connection.execute(f"UPDATE {entry.rel} SET {ident(entry.col)} = {literal(value)} WHERE {where}")

@@ -75,7 +75,7 @@ class Runner:
             resumed = entry is not None and not entry.done
             if entry is None or entry.done:
                 # What the journal has as done may have been undone by hand since: only the catalog knows.
-                planned = planner(connection)
+                planned = _planned(planner, connection, op_id)
                 if planned is None:
                     return False
                 journal.ensure(connection)
@@ -162,8 +162,9 @@ class _Run:
                     on_attempt=lambda attempt: self._lock_tried(step, attempt),
                     point=self.point,
                 )
-            case Plain(statements=statements):
-                transaction = f"BEGIN; {self.quiet} {'; '.join((*statements, advance))}; COMMIT"
+            case Plain(statements=statements) as action:
+                quiet = "" if action.loud else self.quiet
+                transaction = f"BEGIN; {quiet} {'; '.join((*statements, advance))}; COMMIT"
                 passes.retry(connection, transaction, point=self.point)
             case Concurrent() as action:
                 self._concurrent(step, action)
@@ -172,7 +173,8 @@ class _Run:
                 self._pass(step, action)
                 connection.execute(advance)
             case Settle() as action:
-                passes.settle(connection, action, self.settings, quiet_sql=self.quiet, point=self.point)
+                quiet = "" if action.loud else self.quiet
+                passes.settle(connection, action, self.settings, quiet_sql=quiet, point=self.point)
                 connection.execute(advance)
         self.point(f"after {step.id}")
         journal.note(connection, self.plan.op_id, step.id, "finished", {"lock_held_ms": round(held, 2)})
@@ -233,6 +235,19 @@ class _Run:
             if self.connection.info.transaction_status:
                 self.connection.execute("ROLLBACK")
             journal.fail(self.connection, self.plan.op_id, f"{step.title}: {message}")
+
+
+def _planned(
+    planner: Callable[[psycopg.Connection[Any]], Planned | None], connection: psycopg.Connection[Any], op_id: str
+) -> Planned | None:
+    try:
+        return planner(connection)
+    except psycopg.Error as error:
+        # What a revision says in SQL is tried on the way: a type, a default, a condition.
+        raise OnlineError(
+            f"“{op_id}” cannot be planned: {error.diag.message_primary or error}",
+            hint="Nothing was changed. Mend the revision, or what the message names, and run the same command again.",
+        ) from error
 
 
 def _only_looked(entry: journal.Entry) -> bool:

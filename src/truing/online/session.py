@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 import psycopg
 
 from truing.errors import OnlineError, PoolerError, RivalRunnerError
+from truing.names import literal
 from truing.versions import PostgresVersion
 
 Connect: TypeAlias = Callable[[], psycopg.Connection[Any]]
@@ -24,11 +25,15 @@ _SETUP: Final = """
 SELECT set_config('application_name', 'truing', false), set_config('search_path', '', false),
   set_config('statement_timeout', '0', false), set_config('lock_timeout', '15s', false),
   set_config('idle_in_transaction_session_timeout', '30s', false), set_config('TimeZone', 'UTC', false),
+  set_config('DateStyle', 'ISO', false), set_config('IntervalStyle', 'postgres', false),
+  set_config('extra_float_digits', '1', false), set_config('default_transaction_isolation', 'read committed', false),
   set_config('client_connection_check_interval', '1s', false), set_config('row_security', 'off', false),
   set_config('client_min_messages', 'warning', false), set_config('truing.session', %(token)s, false)
 """
 # client_connection_check_interval: the backend of a runner that was killed ends within a second instead of finishing
 # an index build with the advisory lock in its hand (documentation: "Connection Settings").
+# DateStyle, IntervalStyle, extra_float_digits: values are kept as text, which must say the same to every later reader.
+# default_transaction_isolation: what was waited for must be seen, not end the run.
 # row_security off: a policy that would hide rows from us makes an error, never a silently smaller result.
 
 
@@ -139,8 +144,15 @@ def require_visible(connection: psycopg.Connection[Any], table_sql: str) -> None
     A role that a policy shows every row of the table may go on, with that policy.
 
     Raises:
-        OnlineError: the role is subject to the table's policies.
+        OnlineError: the role is subject to the table's policies, or the table is gone.
     """
+    there = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table_sql,)).fetchone()
+    if there != (True,):
+        raise OnlineError(
+            f"there is no table {table_sql}, on which this operation was begun",
+            hint="Bring it back. Or, if it is gone for good, delete the operation from the journal: DELETE FROM"
+            f" _truing.op WHERE rel = {literal(table_sql)};",
+        )
     row = connection.execute("SELECT row_security_active(%s::regclass), current_user", (table_sql,)).fetchone()
     # row_security_active() is false while row_security is off only for roles that bypass the policies.
     if row and row[0]:

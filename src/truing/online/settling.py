@@ -13,7 +13,7 @@ from truing.changes import DirtyPolicy, Settlement
 from truing.errors import SqlSyntaxError, UnsupportedChangeError
 from truing.names import ident
 from truing.online import quarantine
-from truing.online.facts import RowKey, require_column, row_key
+from truing.online.facts import Referrer, RowKey, require_column, row_key
 from truing.plan import Settle, Step
 
 POLICIES: tuple[DirtyPolicy, ...] = ("fail", "quarantine-rows", "null", "map")
@@ -137,9 +137,23 @@ def column_of(found: Offenders | None, chosen: Settlement) -> str:
 
 
 def settle_step(
-    op_id: str, table: Table, found: Offenders | None, chosen: Settlement, step_id: str = "settle"
+    op_id: str,
+    table: Table,
+    found: Offenders | None,
+    chosen: Settlement,
+    step_id: str = "settle",
+    *,
+    referrers: tuple[Referrer, ...],
 ) -> list[Step]:
-    """Return the step that stops at the rows, or settles them; none where only PostgreSQL can look.
+    """Return the steps that stop at the rows, or settle them; none where only PostgreSQL can look.
+
+    Args:
+        op_id: the operation.
+        table: the table.
+        found: the rows.
+        chosen: what becomes of them.
+        step_id: the step's name in its plan.
+        referrers: the foreign keys that refer to the table.
 
     Raises:
         UnsupportedChangeError: the policy needs rows that can be told apart, or a column that may hold NULL.
@@ -168,10 +182,13 @@ def settle_step(
         reason=f"'{found.reason}'",
         policy=chosen.policy,
         value=chosen.value or "",
+        referrers=referrers,
     )
-    return [
-        Step(step_id, f"Settle rows that are {_called(found)}", Settle(found.look, key.columns, key.types, mend=mend))
-    ]
+    loud = quarantine.loud(table, column.name, chosen.policy, referrers)
+    settle = Settle(found.look, key.columns, key.types, mend=mend, loud=loud)
+    moves = chosen.policy == "quarantine-rows"
+    first = quarantine.refuse_referred(table, key, found.wrong, referrers, step_id) if moves else ()
+    return [*first, Step(step_id, f"Settle rows that are {_called(found)}", settle)]
 
 
 def _called(found: Offenders) -> str:

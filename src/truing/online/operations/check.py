@@ -20,7 +20,7 @@ from truing.errors import UnsupportedChangeError
 from truing.locks import LockMode, TableLock
 from truing.names import QualifiedName, ident, literal
 from truing.online import journal, settling
-from truing.online.facts import require_table
+from truing.online.facts import referrers, require_table
 from truing.online.giving_back import give_back_steps
 from truing.online.operations.invoke import carry_out, qualified
 from truing.online.run import Planned
@@ -49,9 +49,10 @@ def plan_add(change: AddCheck, connection: psycopg.Connection[Any]) -> Planned |
     add = f"ALTER TABLE {target} ADD CONSTRAINT {ident(name)} CHECK ({change.expression}) NOT VALID"
     chosen = change.settlement or Settlement()
     found = settling.violations(table, name, change.expression, columns)
+    users = referrers(connection, table.name)
     # Before, so that a run that stops has changed nothing; after, for what was written meanwhile.
-    steps = settling.settle_step(op_id, table, found, chosen)
-    after = settling.settle_step(op_id, table, found, chosen, "settle after add")
+    steps = settling.settle_step(op_id, table, found, chosen, referrers=users)
+    after = settling.settle_step(op_id, table, found, chosen, "settle after add", referrers=users)
     steps += [] if present else [Step("add", f"Refuse new rows that break {name}", Locked(exclusive, (add,)))]
     steps += after
     steps.append(

@@ -141,14 +141,16 @@ def _fill_on_insert(change: AddColumn, trigger: str, function: str) -> list[str]
 def _fill(change: AddColumn, key: tuple[str, ...], types: tuple[str, ...]) -> list[Step]:
     target, name = change.table.sql, ident(change.column)
     keys = ", ".join(f"t.{ident(column)}" for column in key)
-    same = " AND ".join(f"t.{ident(column)} = l.{ident(column)}" for column in key)
+    # Names that no column has: the value may name the key's own columns.
+    named = tuple(f"__truing_key_{number}" for number, _ in enumerate(key))
+    same = " AND ".join(f"t.{ident(mine)} = l.{theirs}" for mine, theirs in zip(key, named, strict=True))
     batch = (
-        f"WITH l AS MATERIALIZED (SELECT {keys} FROM {target} t WHERE {{range}} AND t.{name} IS NULL"
+        f"WITH l({idents(named)}) AS MATERIALIZED (SELECT {keys} FROM {target} t WHERE {{range}} AND t.{name} IS NULL"
         f" ORDER BY {keys} FOR NO KEY UPDATE SKIP LOCKED)"
         f" UPDATE {target} t SET {name} = ({change.value}) FROM l WHERE {same} AND t.{name} IS NULL"
     )
     mend = (
-        f"WITH l({idents(key)}) AS ({{keys}}) UPDATE {target} t SET {name} = ({change.value}) FROM l"
+        f"WITH l({idents(named)}) AS ({{keys}}) UPDATE {target} t SET {name} = ({change.value}) FROM l"
         f" WHERE {same} AND t.{name} IS NULL"
     )
     wrong = f"SELECT {keys} FROM {target} t WHERE t.{name} IS NULL AND ({change.value}) IS NOT NULL"

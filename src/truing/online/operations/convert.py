@@ -26,7 +26,7 @@ from truing.online import journal, quarantine
 from truing.online.carry import Carry, survey
 from truing.online.conversion import Conversion, parent_insert
 from truing.online.dual_column import DualColumn
-from truing.online.facts import require_column, require_table, row_key
+from truing.online.facts import Referrer, referrers, require_column, require_table, row_key
 from truing.online.operations.not_null import constraint_name, proof_steps, set_statements
 from truing.online.run import Planned
 from truing.online.session import server_version
@@ -99,7 +99,7 @@ def plan_convert(change: AlterColumnType, connection: psycopg.Connection[Any]) -
         op_id,
         f"{table.name}.{ident(column.name)}: {column.type} → {change.type}",
         table.name,
-        _steps(conversion, dual, table, column, carry),
+        _steps(conversion, dual, table, column, carry, referrers(connection, table.name)),
         notes=(*carry.notes, *_trigger_notes(table)),
     )
     name = constraint_name(table, column.name, conversion.version) if column.not_null else ""
@@ -243,14 +243,21 @@ def _refusals(conversion: Conversion, dual: DualColumn, raw: str) -> Settle | No
     )
 
 
-def _steps(conversion: Conversion, dual: DualColumn, table: Table, column: Column, carry: Carry) -> tuple[Step, ...]:
+def _steps(
+    conversion: Conversion,
+    dual: DualColumn,
+    table: Table,
+    column: Column,
+    carry: Carry,
+    users: tuple[Referrer, ...],
+) -> tuple[Step, ...]:
     steps = [Step("functions", "Make the functions that convert", Plain(conversion.functions()))]
     raw = f"t.{ident(column.name)}"
     refusal = _refusals(conversion, dual, raw)
     if refusal is not None:
         steps.append(Step("look", "Look for values without a place", refusal))
     steps += _expand(conversion, dual)
-    steps += _fill(conversion, dual, table)
+    steps += _fill(conversion, dual, table, users)
     if refusal is not None:
         steps.append(Step("look again", "Look for values without a place", refusal))
     if not conversion.nullable:
@@ -270,7 +277,7 @@ def _expand(conversion: Conversion, dual: DualColumn) -> list[Step]:
     policies = {dirty.policy(name) for name in DIRTY_CLASSES}
     if "sentinel" in policies and change.references is not None:
         made = quarantine.make_sentinel(dual.op_id, change.references, dirty.sentinel, dirty.parent, change.type)
-        steps.append(Step("sentinel", f"Make the sentinel row of {change.references.table}", Plain((made,))))
+        steps.append(Step("sentinel", f"Make the sentinel row of {change.references.table}", Plain((made,), loud=True)))
     exclusive = (TableLock(dual.table, LockMode.ACCESS_EXCLUSIVE),)
     add = f"ALTER TABLE {dual.table.sql} ADD COLUMN {ident(dual.new)} {change.type}{dual.new_collation}"
     # The column and its triggers commit together: whoever wrote before has finished, whoever writes after is seen.
@@ -278,7 +285,7 @@ def _expand(conversion: Conversion, dual: DualColumn) -> list[Step]:
     return steps
 
 
-def _fill(conversion: Conversion, dual: DualColumn, table: Table) -> list[Step]:
+def _fill(conversion: Conversion, dual: DualColumn, table: Table, users: tuple[Referrer, ...]) -> list[Step]:
     target, new, raw = dual.table.sql, ident(dual.new), f"t.{ident(dual.column)}"
     batch = (
         f"{dual.mark} WITH l AS MATERIALIZED (SELECT {dual.keys()} FROM {target} t WHERE {{range}}"
@@ -301,10 +308,10 @@ def _fill(conversion: Conversion, dual: DualColumn, table: Table) -> list[Step]:
     if moved and not (moved == ["null"] and conversion.nullable):
         reason = conversion.class_of(raw, _has_parent(conversion, raw))
         condition = f"{reason} IN ({', '.join(map(literal, moved))})"
-        move = quarantine.mend(
-            dual.op_id, table, dual.row_key, dual.column, wrong=condition, reason=reason, policy="quarantine-rows"
-        )
+        by: dict[str, Any] = {"reason": reason, "policy": "quarantine-rows", "referrers": users}
+        move = quarantine.mend(dual.op_id, table, dual.row_key, dual.column, wrong=condition, **by)
         look = f"SELECT {dual.keys()} FROM {target} t WHERE {condition}"
+        steps += quarantine.refuse_referred(table, dual.row_key, condition, users, "move")
         steps.append(
             Step("move", "Move rows without a place to quarantine", Settle(look, dual.key, dual.key_types, mend=move))
         )
@@ -319,7 +326,7 @@ def _fill(conversion: Conversion, dual: DualColumn, table: Table) -> list[Step]:
             f" (SELECT FROM {reference.table.sql} p WHERE p.{ident(reference.column)} = t.{new})) v",
         )
         keep = f"WITH made AS ({made}) {quarantine.made_parents(dual.op_id, reference)}"
-        steps.append(Step("parents", f"Make the missing rows of {reference.table}", Plain((keep,))))
+        steps.append(Step("parents", f"Make the missing rows of {reference.table}", Plain((keep,), loud=True)))
     return steps
 
 

@@ -74,7 +74,9 @@ def plan_revert(change: RevertColumnType, connection: psycopg.Connection[Any]) -
             hint="Restore it first (op.restore_column_online), as the contract revision's downgrade does.",
         )
     # The values come back with the old column.
-    steps += give_back_steps(dual.op_id, _as_before(table, record), dual.column, and_values=False)
+    before = _as_before(table, record)
+    others = tuple(key for key in table.foreign_keys if not {dual.column, dual.old, dual.new} & set(key.columns))
+    steps += give_back_steps(dual.op_id, before, dual.column, and_values=False, parents=others)
     reference = record.change.references
     if reference is not None:
         steps.append(unmake_step(dual.op_id, connection, msgspec.to_builtins(reference)))

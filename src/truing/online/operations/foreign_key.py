@@ -20,7 +20,7 @@ from truing.errors import UnsupportedChangeError
 from truing.locks import LockMode, TableLock
 from truing.names import QualifiedName, ident, idents, literal
 from truing.online import journal, quarantine
-from truing.online.facts import RowKey, require_column, require_table, row_key
+from truing.online.facts import Referrer, RowKey, referrers, require_column, require_table, row_key
 from truing.online.giving_back import give_back_steps, unmake_step
 from truing.online.operations.invoke import carry_out, qualified
 from truing.online.run import Planned
@@ -55,7 +55,8 @@ def plan_add(change: AddForeignKey, connection: psycopg.Connection[Any]) -> Plan
         )
     if taken is not None and taken.validated:
         return None
-    steps = _steps(change, table, row_key(table), existing=same[0] if same else None)
+    users = referrers(connection, table.name)
+    steps = _steps(change, table, row_key(table), users, existing=same[0] if same else None)
     dirty = change.dirty or Dirty()
     plan = Plan(
         identity(table.name, name, change.columns),
@@ -143,9 +144,13 @@ def orphans(change: AddForeignKey, alias: str = "t") -> str:
     return f"{present} AND NOT EXISTS (SELECT FROM {change.references.sql} p WHERE {match})"
 
 
-def _steps(change: AddForeignKey, table: Table, key: RowKey, *, existing: Constraint | None) -> tuple[Step, ...]:
-    settle = _settle(change, table, key)
+def _steps(
+    change: AddForeignKey, table: Table, key: RowKey, users: tuple[Referrer, ...], *, existing: Constraint | None
+) -> tuple[Step, ...]:
+    settle = _settle(change, table, key, users)
     steps: list[Step] = []
+    if (change.dirty or Dirty()).orphan == "quarantine-rows":
+        steps += quarantine.refuse_referred(table, key, orphans(change), users, "settle")
     if settle.refusal:
         steps.append(Step("look", "Look for orphans", settle))
     steps += _make_sentinel(change, table)
@@ -167,7 +172,7 @@ def _steps(change: AddForeignKey, table: Table, key: RowKey, *, existing: Constr
     return tuple(steps)
 
 
-def _settle(change: AddForeignKey, table: Table, key: RowKey) -> Settle:
+def _settle(change: AddForeignKey, table: Table, key: RowKey, users: tuple[Referrer, ...]) -> Settle:
     """Return the look for orphans, with how they are mended or why they stop the run."""
     dirty, column = change.dirty or Dirty(), change.columns[-1]
     keys = ", ".join(f"t.{ident(c)}" for c in key.columns)
@@ -175,19 +180,12 @@ def _settle(change: AddForeignKey, table: Table, key: RowKey) -> Settle:
     if dirty.orphan == "fail":
         refusal = f"rows of {table.name} refer to rows of {change.references} that are not there"
         return Settle(wrong, key.columns, key.types, refusal=refusal)
-    mend = quarantine.mend(
-        identity(table.name, str(change.name), change.columns),
-        table,
-        key,
-        column,
-        wrong=orphans(change),
-        reason="'orphan'",
-        policy=dirty.orphan,
-        sentinel=dirty.sentinel,
-        reference=Reference(change.references, change.referenced_columns[-1]),
-        parent=dirty.parent,
-    )
-    return Settle(wrong, key.columns, key.types, mend=mend)
+    op_id = identity(table.name, str(change.name), change.columns)
+    by: dict[str, Any] = {"reason": "'orphan'", "policy": dirty.orphan, "sentinel": dirty.sentinel}
+    by |= {"reference": Reference(change.references, change.referenced_columns[-1]), "parent": dirty.parent}
+    mend = quarantine.mend(op_id, table, key, column, wrong=orphans(change), referrers=users, **by)
+    loud = quarantine.loud(table, column, dirty.orphan, users)
+    return Settle(wrong, key.columns, key.types, mend=mend, loud=loud)
 
 
 def _make_sentinel(change: AddForeignKey, table: Table) -> list[Step]:
@@ -198,7 +196,7 @@ def _make_sentinel(change: AddForeignKey, table: Table) -> list[Step]:
     type_ = require_column(table, change.columns[-1]).type
     op_id = identity(table.name, str(change.name), change.columns)
     made = quarantine.make_sentinel(op_id, reference, dirty.sentinel, dirty.parent, type_)
-    return [Step("sentinel", f"Make the sentinel row of {change.references}", Plain((made,)))]
+    return [Step("sentinel", f"Make the sentinel row of {change.references}", Plain((made,), loud=True))]
 
 
 def _add(change: AddForeignKey, existing: Constraint | None) -> list[Step]:

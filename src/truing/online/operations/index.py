@@ -23,7 +23,7 @@ from truing.changes import CreateIndex, DirtyPolicy, DropIndex, Settlement
 from truing.errors import UnsupportedChangeError
 from truing.names import QualifiedName, ident, idents, literal
 from truing.online import journal, settling
-from truing.online.facts import require_table
+from truing.online.facts import referrers, require_table
 from truing.online.giving_back import give_back_steps
 from truing.online.operations.invoke import carry_out, qualified
 from truing.online.run import Planned
@@ -98,7 +98,7 @@ def plan_create(change: CreateIndex, connection: psycopg.Connection[Any]) -> Pla
         where=change.where,
         nulls_not_distinct=change.nulls_not_distinct,
     )
-    steps = settling.settle_step(op_id, table, found, chosen)
+    steps = settling.settle_step(op_id, table, found, chosen, referrers=referrers(connection, table.name))
     # Duplicates that the application writes while it is built are settled, or stop the run, like all others.
     steps.append(msgspec.structs.replace(step, on_violation=steps[0].id) if steps else step)
     return Plan(op_id, title, table.name, tuple(steps)), {"column": settling.column_of(found, chosen)}

@@ -20,7 +20,7 @@ from truing.errors import UnsupportedChangeError
 from truing.locks import LockMode, TableLock
 from truing.names import MAX_IDENTIFIER_BYTES, QualifiedName, derived, ident, literal
 from truing.online import journal, quarantine
-from truing.online.facts import require_column, require_table, row_key
+from truing.online.facts import referrers, require_column, require_table, row_key
 from truing.online.giving_back import give_back_steps
 from truing.online.operations.invoke import carry_out, qualified
 from truing.online.run import Planned
@@ -105,7 +105,7 @@ def plan_set(change: SetNotNull, connection: psycopg.Connection[Any]) -> Planned
     keys = ", ".join(f"t.{ident(c)}" for c in key.columns)
     wrong = f"t.{ident(change.column)} IS NULL"
     query = f"SELECT {keys} FROM {table.name.sql} t WHERE {wrong}"
-    refusal, mend = "", ""
+    refusal, mend, users = "", "", referrers(connection, table.name)
     if change.value is not None:
         mend = quarantine.mend(
             op_id, table, key, change.column, wrong=wrong, reason="'null'", policy="map", value=change.value
@@ -113,18 +113,36 @@ def plan_set(change: SetNotNull, connection: psycopg.Connection[Any]) -> Planned
     elif policy in {"quarantine-rows", "sentinel"}:
         sentinel = (change.dirty or Dirty()).sentinel
         mend = quarantine.mend(
-            op_id, table, key, change.column, wrong=wrong, reason="'null'", policy=policy, sentinel=sentinel
+            op_id,
+            table,
+            key,
+            change.column,
+            wrong=wrong,
+            reason="'null'",
+            policy=policy,
+            sentinel=sentinel,
+            referrers=users,
         )
     elif policy == "fail":
         refusal = f"rows of {table.name} hold NULL in {ident(change.column)}"
     else:
         raise UnsupportedChangeError(f"policy {policy!r} does not remove NULLs", hint="Use a value or quarantine-rows.")
     exclusive = (TableLock(table.name, LockMode.ACCESS_EXCLUSIVE),)
-    settle = Settle(query, key.columns, key.types, mend=mend, refusal=refusal)
+    loud = quarantine.loud(table, change.column, policy, users)
+    settle = Settle(query, key.columns, key.types, mend=mend, refusal=refusal, loud=loud)
     first, last = Step("settle", "Settle NULLs", settle), set_statements(table.name, change.column, check)
     proof = proof_steps(table.name, change.column, check, on_violation="settle after check")
     again = Step("settle after check", "Settle NULLs written meanwhile", settle)
-    steps = (first, proof[0], again, proof[1], Step("set", f"Set {change.column} NOT NULL", Locked(exclusive, last)))
+    moves = policy == "quarantine-rows" and change.value is None
+    referred = quarantine.refuse_referred(table, key, wrong, users, "settle") if moves else ()
+    steps = (
+        *referred,
+        first,
+        proof[0],
+        again,
+        proof[1],
+        Step("set", f"Set {change.column} NOT NULL", Locked(exclusive, last)),
+    )
     return Plan(op_id, f"NOT NULL on {table.name}.{ident(change.column)}", table.name, steps), {"column": change.column}
 
 
@@ -144,7 +162,7 @@ def plan_drop(change: DropNotNull, connection: psycopg.Connection[Any]) -> Plann
     )
     steps = [Step("drop", f"Drop NOT NULL of {change.column}", Locked(exclusive, drop))]
     if entry is not None:
-        steps += give_back_steps(op_id, table, change.column)
+        steps += give_back_steps(op_id, table, change.column, parents=table.foreign_keys)
     plan = Plan(
         f"drop not null of {table.name.sql}.{ident(change.column)}",
         f"Drop NOT NULL of {table.name}.{ident(change.column)}",

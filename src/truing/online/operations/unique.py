@@ -23,7 +23,7 @@ from truing.errors import UnsupportedChangeError
 from truing.locks import LockMode, TableLock
 from truing.names import QualifiedName, derived, ident, idents
 from truing.online import journal, settling
-from truing.online.facts import require_column, require_table
+from truing.online.facts import referrers, require_column, require_table
 from truing.online.giving_back import give_back_steps
 from truing.online.operations.index import build_step
 from truing.online.operations.invoke import carry_out, qualified
@@ -57,7 +57,7 @@ def plan_add(change: AddUnique, connection: psycopg.Connection[Any]) -> Planned 
     found = settling.duplicates(
         table, name, tuple(map(ident, change.columns)), chosen, nulls_not_distinct=change.nulls_not_distinct
     )
-    steps = settling.settle_step(op_id, table, found, chosen)
+    steps = settling.settle_step(op_id, table, found, chosen, referrers=referrers(connection, table.name))
     index, kind = derived(op_id, "unique"), "PRIMARY KEY" if change.primary else "UNIQUE"
     nulls = " NULLS NOT DISTINCT" if change.nulls_not_distinct else ""
     build = build_step(
