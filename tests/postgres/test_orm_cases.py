@@ -414,6 +414,15 @@ CLEAN = {
             a: Mapped[str] = mapped_column(Text)
             b: Mapped[str | None] = mapped_column(Text)
         """,
+    "a decorated type with another type on PostgreSQL": f"""
+        class Moment(TypeDecorator):
+            impl = DateTime
+            cache_ok = True
+        class Thing(Base):
+            __tablename__ = "things"
+            {ID}
+            at: Mapped[dt.datetime] = mapped_column(Moment().with_variant(DateTime(timezone=True), "postgresql"))
+        """,
 }
 
 

@@ -61,11 +61,14 @@ def _swapped(enum_class: type[Any] | None, model: tuple[str, ...], live: tuple[s
 
 def dialect_type(column: Column[Any]) -> TypeEngine[Any]:
     """Return the type that a column has on PostgreSQL, below any decorator."""
-    type_: TypeEngine[Any] = column.type
+    type_ = _variant(column.type)
     while isinstance(type_, TypeDecorator):
-        type_ = type_.load_dialect_impl(_dialect())
-    variant = type_._variant_mapping.get("postgresql")  # noqa: SLF001 - with_variant() has no public way back
-    return variant if variant is not None else type_
+        type_ = _variant(type_.load_dialect_impl(_dialect()))
+    return type_
+
+
+def _variant(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    return type_._variant_mapping.get("postgresql", type_)  # noqa: SLF001 - with_variant() has no public way back
 
 
 @cache
