@@ -68,6 +68,14 @@ def test_what_deleting_a_parent_does(tmp_path, database, relationship, key, type
     assert all(each.subject == "Parent.kids" for each in findings)
 
 
+@pytest.mark.parametrize("key", [None, NOTHING, RESTRICT, SET_NULL])
+@pytest.mark.parametrize("owned", ["", OWNED + ", "])
+def test_a_write_only_collection_cannot_be_loaded_for_a_delete(tmp_path, database, key, owned):
+    code = parent_and_child(owned + 'lazy="write_only"', *([key, NULLABLE] if key else []))
+    findings = check_models(tmp_path, database, code.replace("Mapped[list[", "WriteOnlyMapped[").replace('"]]', '"]'))
+    assert [(each.rule, each.severity) for each in findings] == [("undeletable-parent", Severity.ERROR)]
+
+
 def test_a_finding_names_the_line_of_the_attribute(tmp_path, database):
     (finding,) = check_models(tmp_path, database, parent_and_child("", NOTHING))
     assert finding.location.file.endswith(".py")
@@ -96,6 +104,20 @@ def test_a_comment_allows_it(tmp_path, database):
             closes_at: Mapped[dt.datetime | None]
         """
     assert found(tmp_path, database, code) == [("naive-timestamp", "Person.closes_at")]
+
+
+def test_a_comment_above_a_decorator_allows_it(tmp_path, database):
+    code = f"""
+        class Opened:
+            # truing: allow naive-timestamp -- local time is what is meant
+            @declared_attr
+            def opens_at(cls) -> Mapped[dt.datetime]:
+                return mapped_column()
+        class Person(Opened, Base):
+            __tablename__ = "people"
+            {ID}
+        """
+    assert found(tmp_path, database, code) == []
 
 
 def test_a_comment_that_allows_nothing_is_said(tmp_path, database):

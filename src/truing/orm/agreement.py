@@ -140,6 +140,8 @@ def of_session(one: MappedRelationship, context: Context, database: Outcome) -> 
     """Say what ``session.delete()`` does to rows that are loaded, and to the others."""
     if one.passive == "all":
         return database, database
+    if one.cannot_be_loaded:
+        return "refused", "refused"
     if one.is_many_to_many or one.deletes or any("delete" in twin.cascade for twin in one.twins):
         loaded = "deleted"
     else:

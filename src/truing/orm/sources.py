@@ -115,18 +115,22 @@ def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, _Written]]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.ClassDef):
             name = prefix + child.name
-            first = min([child.lineno, *(each.lineno for each in child.decorator_list)])
             attributes = {
-                attribute: (statement.lineno, statement.end_lineno or statement.lineno)
+                attribute: (_first_line(statement), statement.end_lineno or statement.lineno)
                 for statement in child.body
                 for attribute in _names(statement)
             }
-            yield name, _Written(first, child.end_lineno or child.lineno, attributes)
+            yield name, _Written(_first_line(child), child.end_lineno or child.lineno, attributes)
             yield from _classes(child, f"{name}.")
         elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _classes(child, f"{prefix}{child.name}.<locals>.")
         elif isinstance(child, ast.stmt):
             yield from _classes(child, prefix)
+
+
+def _first_line(statement: ast.stmt) -> int:
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
+    return min([statement.lineno, *(each.lineno for each in decorators)])
 
 
 def _names(statement: ast.stmt) -> list[str]:

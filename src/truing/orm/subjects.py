@@ -186,6 +186,11 @@ class MappedRelationship(Subject, frozen=True, kw_only=True, eq=False, dict=True
         return self.relationship.passive_deletes
 
     @property
+    def cannot_be_loaded(self) -> bool:
+        """Whether deleting a parent raises, because the session would load children that are only written."""
+        return self.relationship.lazy == "write_only" and self.is_one_to_many and not self.passive
+
+    @property
     def referring_columns(self) -> tuple[str, ...]:
         """The names of the columns with the foreign key."""
         return tuple(str(pair[1].name) for pair in self.pairs)

@@ -66,7 +66,7 @@ def deleted_despite_set_null(subject: MappedRelationship, _context: Context) -> 
     key = subject.key
     if not subject.is_one_to_many or key is None or key.on_delete not in ("SET NULL", "SET DEFAULT"):
         return
-    if not subject.deletes:
+    if not subject.deletes or subject.cannot_be_loaded:
         return
     which = "those that happen to be loaded" if subject.passive else "them all"
     yield Problem(

@@ -64,7 +64,7 @@ def loaded_database_cascade(subject: MappedRelationship, context: Context) -> It
     """
     if not subject.is_one_to_many or subject.key is None or subject.key.on_delete != "CASCADE":
         return
-    if not subject.deletes or subject.passive or not context.database_deletes_all(subject):
+    if subject.cannot_be_loaded or not subject.deletes or subject.passive or not context.database_deletes_all(subject):
         return
     yield Problem(
         f"deleting {subject.a_parent} loads all of {subject.label} and deletes them one by one; the database does it"

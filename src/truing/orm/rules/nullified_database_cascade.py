@@ -68,7 +68,9 @@ def nullified_database_cascade(subject: MappedRelationship, context: Context) ->
     """
     if not subject.is_one_to_many or subject.key is None or subject.key.on_delete != "CASCADE":
         return
-    if subject.deletes or subject.passive == "all" or any("delete" in twin.cascade for twin in subject.twins):
+    if subject.cannot_be_loaded or subject.deletes or subject.passive == "all":
+        return
+    if any("delete" in twin.cascade for twin in subject.twins):
         return
     fails = context.refuses_null(subject)
     loaded = "those that are loaded" if subject.passive else "its children"

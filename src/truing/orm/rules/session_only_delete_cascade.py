@@ -65,6 +65,8 @@ def session_only_delete_cascade(subject: MappedRelationship, _context: Context) 
     key, referring, referenced = subject.key, subject.referring, subject.referenced
     if key is None or referring is None or referenced is None or key.on_delete != "RESTRICT":
         return
+    if subject.cannot_be_loaded:
+        return
     # With passive_deletes, what is not loaded is left to the database: that fails, and is another rule's.
     if not subject.is_one_to_many or not subject.deletes or subject.passive or not key.enforced:
         return

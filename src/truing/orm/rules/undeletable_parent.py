@@ -12,17 +12,28 @@ from truing.orm.subjects import (
 from truing.rule import Problem, rule
 
 
-@rule("TR306", "undeletable-parent", on=MappedRelationship, severity=Severity.WARNING, since="0.1")
+@rule(
+    "TR306",
+    "undeletable-parent",
+    on=MappedRelationship,
+    severity=Severity.WARNING,
+    since="0.1",
+    varies="error for a write-only collection, with which no parent can be deleted",
+)
 def undeletable_parent(subject: MappedRelationship, context: Context) -> Iterator[Problem]:
     """Find parents that can never be deleted through the ORM.
 
     ## What it does
-    Finds one-to-many relationships without a delete cascade over a NOT NULL foreign key that has no `ON DELETE` action.
+    Finds one-to-many relationships without a delete cascade over a NOT NULL foreign key that has no `ON DELETE` action,
+    and `write_only` collections without `passive_deletes`, whatever the foreign key does.
 
     ## Why is this bad?
     Deleting a parent that has children always fails: SQLAlchemy sets the children's key to NULL, which the column
     refuses, so the error speaks of a NULL that nobody wrote. If the delete shall be refused, say so
     (`passive_deletes="all"`), and the database's error names the foreign key.
+
+    A `write_only` collection is never loaded, so that SQLAlchemy can neither delete the children nor empty their key:
+    deleting any parent raises `InvalidRequestError`, unless `passive_deletes` leaves the children to the database.
 
     ## Example
     ```python
@@ -57,14 +68,22 @@ def undeletable_parent(subject: MappedRelationship, context: Context) -> Iterato
         customer: Mapped[Customer] = relationship(back_populates="orders")
     ```
     """
-    key = subject.key
+    key, name = subject.key, subject.relationship.key
+    if subject.cannot_be_loaded:
+        yield Problem(
+            f"deleting {subject.a_parent} always fails: {subject.label} is write-only, and SQLAlchemy cannot load what"
+            " is in it.",
+            remedy=f"leave it to the database: {name} = relationship(..., passive_deletes=True), and a foreign key that"
+            " is ON DELETE CASCADE or SET NULL",
+            severity=Severity.ERROR,
+        )
+        return
     if not subject.is_one_to_many or key is None or key.on_delete not in ("NO ACTION", "RESTRICT"):
         return
     if subject.deletes or subject.passive or any("delete" in twin.cascade for twin in subject.twins):
         return
     if not context.refuses_null(subject):
         return
-    name = subject.relationship.key
     yield Problem(
         f"deleting {subject.a_parent} that has {name} always fails: SQLAlchemy sets {subject.written} to NULL, which is"
         " NOT NULL.",
