@@ -22,24 +22,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from drift import ENV
+
 from truing.server import find
 
-ENV = """
-from alembic import context
-from sqlalchemy import create_engine, pool
-from bench_models import metadata
-
-url = context.config.get_main_option("sqlalchemy.url")
-if context.is_offline_mode():
-    context.configure(url=url, target_metadata=metadata, literal_binds=True)
-    with context.begin_transaction():
-        context.run_migrations()
-else:
-    with create_engine(url, poolclass=pool.NullPool).connect() as connection:
-        context.configure(connection=connection, target_metadata=metadata)
-        with context.begin_transaction():
-            context.run_migrations()
-"""
 MODELS = """
 from sqlalchemy import *
 
