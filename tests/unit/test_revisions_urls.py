@@ -9,7 +9,8 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.engine import make_url
 
 from truing.errors import ProjectError
-from truing.revisions.urls import _quickly_parsed, conninfo, postgresql_url, redact, sqlalchemy_url
+from truing.redaction import redact
+from truing.revisions.urls import _quickly_parsed, conninfo, postgresql_url, sqlalchemy_url
 
 
 @pytest.mark.parametrize(

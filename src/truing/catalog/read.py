@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 import psycopg
 
+from truing import redaction
 from truing.catalog.model import (
     Column,
     Constraint,
@@ -37,7 +38,7 @@ from truing.catalog.model import (
 from truing.catalog.probe import unread
 from truing.catalog.session import Reader, look, sql
 from truing.errors import CatalogError
-from truing.names import QualifiedName, ident
+from truing.names import QualifiedName, ident, literal
 
 OWN_SCHEMA: Final = "_truing"
 """Where truing keeps its journal; never part of what it looks at."""
@@ -75,6 +76,12 @@ class _TypeRow(UserType, frozen=True):
     """One row of types.sql; a composite type has its columns in a relation of its own."""
 
     row_relation: int = 0
+
+
+class _OtherRow(DatabaseObject, frozen=True):
+    """One row of others.sql; the options may hold secrets."""
+
+    options: tuple[str, ...] = ()
 
 
 class Pieces(msgspec.Struct, frozen=True):
@@ -206,7 +213,7 @@ def _snapshot(
     pieces = assemble(reader, shown["relation"], shown["type"])
     wanted = {"relations": shown["relation"], "functions": shown["function"]}
     functions = [function for _, function in reader.values("functions", Function, wanted)]
-    others = [other for _, other in reader.values("others", DatabaseObject, scope_parameters)]
+    others = [_other(row) for _, row in reader.values("others", _OtherRow, scope_parameters)]
     publications = "publications" if reader.version.has("publication-columns") else "publications_14"
     verdicts = Counter(row.verdict for row in scope)
     return Snapshot(
@@ -276,6 +283,9 @@ def _with_parts(owner: _Owner, oid: int, parts: Mapping[str, Mapping[int, tuple[
 
 def _table(table: Table, oid: int, parts: Mapping[str, Mapping[int, tuple[Any, ...]]]) -> Table:
     whole = _with_parts(table, oid, parts)
+    if whole.kind == "foreign-table":
+        columns = (msgspec.structs.replace(each, options=_options(each)) for each in whole.columns)
+        whole = msgspec.structs.replace(whole, options=_options(whole), columns=tuple(columns))
     return msgspec.structs.replace(
         whole,
         constraints=tuple(constraint for constraint in whole.constraints if constraint.kind != "not-null"),
@@ -288,6 +298,22 @@ def _type(row: _TypeRow, oid: int, parts: Mapping[str, Mapping[int, tuple[Any, .
     # PostgreSQL 18 lists a domain's NOT NULL as a constraint; `not_null` says it on every major.
     constraints = tuple(c for c in parts["constraints"].get(oid, ()) if c.kind != "not-null")
     return msgspec.structs.replace(bare, constraints=constraints, columns=parts["columns"].get(row.row_relation, ()))
+
+
+def _options(value: Table | Column) -> tuple[str, ...]:
+    return tuple(map(redaction.option, value.options))
+
+
+def _other(row: _OtherRow) -> DatabaseObject:
+    bare = DatabaseObject(**{name: getattr(row, name) for name in DatabaseObject.__struct_fields__})
+    if row.kind == "database setting":
+        name = row.name.partition(" of ")[0]
+        return msgspec.structs.replace(bare, definition=redaction.shown(name, row.definition))
+    if not row.options:
+        return bare
+    pairs = (redaction.option(each).partition("=") for each in row.options)
+    options = ", ".join(f"{ident(name)} {literal(value)}" for name, _, value in pairs)
+    return msgspec.structs.replace(bare, definition=f"{row.definition} OPTIONS ({options})".lstrip())
 
 
 def _sorted(values: Iterable[_Named]) -> tuple[_Named, ...]:

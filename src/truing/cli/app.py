@@ -144,7 +144,7 @@ def explain(error: BaseException) -> TruingError | None:
 
 
 def _password_free(error: BaseException) -> str:
-    from truing.revisions.urls import redact
+    from truing.redaction import redact
 
     return redact(str(error).strip())
 

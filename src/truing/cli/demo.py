@@ -91,7 +91,7 @@ def _database(invocation: Invocation, *, keep: bool) -> Iterator[str]:
 def _wait(invocation: Invocation, url: str) -> None:
     import signal
 
-    from truing.revisions.urls import redact
+    from truing.redaction import redact
 
     invocation.say(f"\nThe database runs at {redact(url)}\nLook around with psql or truing; ctrl-C ends it.")
     try:

@@ -73,8 +73,9 @@ def init_command(invocation: Invocation, schema: str, **given: str) -> int:
     """
     from truing.rbac.adopt import init
     from truing.rbac.program import bound
+    from truing.redaction import redact
     from truing.report.document import document
-    from truing.revisions.urls import redact, sqlalchemy_url
+    from truing.revisions.urls import sqlalchemy_url
 
     url = invocation.require_database_url()
     init(sqlalchemy_url(url), schema=schema, **told(invocation) | {key: value for key, value in given.items() if value})

@@ -21,6 +21,7 @@ from truing.drift.stubs import rewritten
 from truing.drift.workshop import Workshop
 from truing.errors import ConfigurationError, ConnectionFailedError, ServerError, SqlSyntaxError
 from truing.names import ident
+from truing.redaction import redact
 from truing.server import Binaries, ScratchDatabase, available
 from truing.sql import parse as sql
 from truing.versions import PostgresVersion
@@ -109,7 +110,7 @@ _DUMP: Final = "Write one with: pg_dump --schema-only --no-owner URL > schema.sq
 
 def _of_database(url: str, revisions: tuple[str, ...]) -> Base:
     from truing.revisions.history import applied  # noqa: PLC0415 - only for the few that have such a base
-    from truing.revisions.urls import conninfo, redact  # noqa: PLC0415 - it loads SQLAlchemy
+    from truing.revisions.urls import conninfo  # noqa: PLC0415 - it loads SQLAlchemy
 
     name = redact(url)
     try:

@@ -19,8 +19,8 @@ from truing.catalog.diff import Difference
 from truing.errors import ProjectError, RevisionError
 from truing.finding import Location
 from truing.names import QualifiedName
+from truing.redaction import redact
 from truing.revisions.project import Project
-from truing.revisions.urls import redact
 
 if TYPE_CHECKING:
     from alembic.config import Config

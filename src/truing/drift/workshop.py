@@ -22,6 +22,7 @@ from truing.drift.prefix import Kept, Prefix
 from truing.drift.stubs import KNOWN, WHERE, missing, rewritten, unloadable
 from truing.errors import ConnectionFailedError, MissingExtensionError, ServerError
 from truing.names import ident
+from truing.redaction import redact
 from truing.server import Binaries, Cluster, Scratch, ScratchDatabase, address, archive, available, find
 from truing.server.account import is_roomy
 from truing.versions import PostgresVersion
@@ -310,7 +311,7 @@ class Workshop:
 
     @staticmethod
     def _connect(url: str) -> closing[psycopg.Connection[Any]]:
-        from truing.revisions.urls import conninfo, redact  # noqa: PLC0415 - it loads SQLAlchemy
+        from truing.revisions.urls import conninfo  # noqa: PLC0415 - it loads SQLAlchemy
 
         try:
             return closing(psycopg.connect(conninfo(url, application_name="truing"), autocommit=True))

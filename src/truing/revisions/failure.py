@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from truing.revisions.urls import redact
+from truing.redaction import redact
 
 _LONGEST = 400
 

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from truing.errors import ProjectError, TruingError
-from truing.revisions.urls import postgresql_url, redact
+from truing.redaction import redact
+from truing.revisions.urls import postgresql_url
 
 if TYPE_CHECKING:
     from alembic.config import Config

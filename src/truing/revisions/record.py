@@ -18,8 +18,8 @@ import msgspec
 from truing.changes import AnyChange
 from truing.errors import ProjectError, RevisionError
 from truing.finding import Finding, Location
+from truing.redaction import redact
 from truing.revisions.project import Project
-from truing.revisions.urls import redact
 
 Direction: TypeAlias = Literal["upgrade", "downgrade"]
 

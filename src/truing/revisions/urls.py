@@ -1,6 +1,6 @@
 """Which database does this URL mean, for SQLAlchemy and for psycopg? Text goes in and out; no connection is made.
 
-Passwords stay inside: whatever is shown to a person goes through :func:`redact`.
+Passwords stay inside: whatever is shown to a person goes through :func:`truing.redaction.redact`.
 """
 
 from __future__ import annotations
@@ -12,20 +12,15 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from truing.errors import ConnectionFailedError, ProjectError
+from truing.redaction import redact
 
 _SCHEME: Final = re.compile(r"^(?P<backend>[A-Za-z][A-Za-z0-9]*)(?:\+(?P<driver>\w+))?://")
-_PASSWORD: Final = re.compile(r"(?P<before>://[^:/?#\s]*:)\S*(?=@)")
-"""To the last ``@`` of the word: a password may hold one (a user too), and hiding too much does no harm."""
-_IN_HOST: Final = re.compile(r"(?P<before>\bhost(?: name)? [\"'])[^\"']*(?=@)")
-"""What drivers take for the host where a password holds an ``@``: ``failed to resolve host 'cret@db.example.org'``."""
 _USUAL: Final = re.compile(
     r"postgresql(?:\+\w+)?://(?:(?P<username>[^:/@?#\s\[\]]*)(?::(?P<password>[^:/@?#\s\[\]]*))?@)?"
     r"(?P<host>[\w.-]*)(?::(?P<port>[0-9]{1,5}))?/(?P<database>[^/@?#\s]*)(?:\?(?P<query>[^?#\s]*))?",
     re.ASCII,
 )
 """The URLs of which there is but one reading."""
-_PARAMETER: Final = re.compile(r"(?P<before>\b(?:ssl)?password\s*=\s*)(?:'(?:[^'\\]|\\.)*'|[^&\s]+)", re.IGNORECASE)
-
 # asyncpg's and psycopg2's own query arguments -> libpq's; None: only a hint to that driver's pool or cache.
 _TRANSLATED: Final[dict[str, str | None]] = {
     "ssl": "sslmode",
@@ -37,13 +32,6 @@ _TRANSLATED: Final[dict[str, str | None]] = {
     "async_fallback": None,
 }
 _SSL_WORDS: Final = {"true": "require", "1": "require", "false": "disable", "0": "disable"}
-
-
-def redact(text: str) -> str:
-    """Take the passwords out of a URL, of a connection string or of a message that quotes one."""
-    for each in (_PASSWORD, _IN_HOST, _PARAMETER):
-        text = each.sub(r"\g<before>***", text)
-    return text
 
 
 def unreachable(url: str, error: Exception) -> ConnectionFailedError:

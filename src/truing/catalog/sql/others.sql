@@ -1,6 +1,6 @@
 -- One row is one object of a kind that has no reader of its own, with a definition that says all there is to compare.
--- Secrets (options of user mappings, connections of subscriptions) are not read. Columns that only newer servers have
--- are taken from the row as JSON, so that one query serves every major.
+-- Secrets (values of the options of user mappings, connections of subscriptions) are not read. Columns that only newer
+-- servers have are taken from the row as JSON, so that one query serves every major.
 WITH object AS (
     SELECT
         'default privileges' AS kind, 'pg_default_acl'::regclass AS class, d.oid, n.nspname AS schema,
@@ -159,7 +159,7 @@ WITH object AS (
         'foreign-data wrapper', 'pg_foreign_data_wrapper'::regclass, f.oid, NULL, quote_ident(f.fdwname),
         concat_ws(
             ' ', 'HANDLER ' || nullif(f.fdwhandler, 0)::regproc::text,
-            'VALIDATOR ' || nullif(f.fdwvalidator, 0)::regproc::text, 'OPTIONS ' || f.fdwoptions::text
+            'VALIDATOR ' || nullif(f.fdwvalidator, 0)::regproc::text
         ),
         f.fdwowner, coalesce(f.fdwacl, acldefault('F', f.fdwowner))
     FROM pg_foreign_data_wrapper AS f
@@ -168,8 +168,7 @@ WITH object AS (
     SELECT
         'foreign server', 'pg_foreign_server'::regclass, s.oid, NULL, quote_ident(s.srvname),
         concat_ws(
-            ' ', 'TYPE ' || s.srvtype, 'VERSION ' || s.srvversion, 'FOREIGN DATA WRAPPER ' || quote_ident(f.fdwname),
-            'OPTIONS ' || s.srvoptions::text
+            ' ', 'TYPE ' || s.srvtype, 'VERSION ' || s.srvversion, 'FOREIGN DATA WRAPPER ' || quote_ident(f.fdwname)
         ),
         s.srvowner, coalesce(s.srvacl, acldefault('S', s.srvowner))
     FROM pg_foreign_server AS s
@@ -305,7 +304,16 @@ SELECT
         FROM aclexplode(o.acl) AS acl
     ) AS grants,
     CASE WHEN o.kind NOT IN ('database', 'database setting', 'security label', 'user mapping')
-        THEN obj_description(o.oid, o.class::name) END AS comment
+        THEN obj_description(o.oid, o.class::name) END AS comment,
+    (
+        SELECT coalesce(json_agg(w.option ORDER BY w.option COLLATE "C"), '[]')
+        FROM (
+            SELECT unnest(f.fdwoptions) FROM pg_foreign_data_wrapper AS f
+            WHERE o.kind = 'foreign-data wrapper' AND f.oid = o.oid
+            UNION ALL
+            SELECT unnest(s.srvoptions) FROM pg_foreign_server AS s WHERE o.kind = 'foreign server' AND s.oid = o.oid
+        ) AS w (option)
+    ) AS options
 FROM object AS o
 WHERE (o.oid >= 16384 OR o.oid = 0 OR o.kind IN ('database', 'security label'))
     AND (o.schema IS NULL OR (
