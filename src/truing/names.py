@@ -93,6 +93,11 @@ def body(source: str) -> str:
     return f"{tag}{source}{tag}"
 
 
+def block(source: str) -> str:
+    """Write the statement that runs a block of PL/pgSQL, whatever names it holds."""
+    return f"DO {body(source)}"
+
+
 def derived(op_id: str, suffix: str) -> str:
     """Name a temporary object of an operation: ``__truing_<8 hex>_<suffix>``, never longer than 63 bytes.
 

@@ -30,7 +30,8 @@ def refused(call, *args, state="42501", **kwargs):
 
 
 @pytest.mark.parametrize(
-    ("schema", "name"), [("public", "rbac"), ('we"ird\n naïve; --', 'pro "gram'), ("rbac", "rbac"), ("select", "user")]
+    ("schema", "name"),
+    [("public", "rbac"), ('we"ird\n $$naïve; --', 'pro "$body$ gram'), ("rbac", "rbac"), ("select", "user")],
 )
 def test_it_works_in_any_schema_and_twice_and_leaves_nothing(engine, schema, name):
     prepare(engine, schema=schema, name=name)

@@ -496,7 +496,7 @@ def test_a_role_is_made_as_supabase_makes_it_and_one_past_row_security_is_refuse
 
 
 def test_it_works_elsewhere_with_another_claim(make_database, prepared, cluster):
-    schema, name = 'we"ird naïve', "pro gram"
+    schema, name = 'we"ird $$ naïve', "pro $body$ gram"
     database = make_database(template=prepared.on(cluster, schema, name, "supabase"))
     engine = create_engine(database.url, poolclass=NullPool)
     claim = Claim.parse('org"anis\\ation.the tenant')

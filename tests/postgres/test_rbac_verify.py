@@ -150,8 +150,8 @@ def test_a_tighter_binding_has_no_policies_of_tokens(isolated, bind):
 
 
 def test_roles_and_schemas_have_the_names_that_are_given(engine, database):
-    schema, name = 'we"ird naïve', 'pro "gram'
-    roles = [database.role("NOLOGIN", name=f"{each} é") for each in ('app "x', "admin", "migration")]
+    schema, name = 'we"ird $$ naïve', 'pro "$body$ gram'
+    roles = [database.role("NOLOGIN", name=f"{each} $$ $body$ é") for each in ('app "x', "admin", "migration")]
     told = dict(zip(("app_role", "admin_role", "migration_role"), roles, strict=True))
     with engine.connect() as connection:
         connection.execute(text(f"CREATE SCHEMA {ident(schema)}"))

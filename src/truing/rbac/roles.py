@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from truing.names import ident, literal
+from truing.names import block, ident, literal
 from truing.rbac import place
 from truing.rbac.program import privileges, supabase
 from truing.rbac.program.binding import Binding, Bound
@@ -87,8 +87,8 @@ def make(roles: Roles) -> tuple[str, ...]:
     if roles.supabase:
         each += supabase.make_roles()
     migration = literal(roles.migration)
-    join = f"""
-        DO $$ BEGIN
+    join = block(f"""
+        BEGIN
           IF NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user)
              AND NOT pg_has_role(current_user, {migration}, 'USAGE') THEN
             BEGIN
@@ -101,8 +101,8 @@ def make(roles: Roles) -> tuple[str, ...]:
                 USING HINT = format('Have an administrator run: GRANT %I TO %I;', {migration}, current_user);
             END IF;
           END IF;
-        END $$
-    """
+        END
+    """)
     return (*each, join)
 
 
@@ -110,8 +110,8 @@ def refuse_shut_out(tables: tuple[str, ...], roles: Roles) -> str:
     """Return the statement that stops where a role may use a table and no policy would show it anything."""
     listed = ", ".join(map(literal, tables))
     known = ", ".join(map(literal, roles.known))
-    return f"""
-        DO $$ DECLARE shut text; BEGIN
+    return block(f"""
+        DECLARE shut text; BEGIN
           SELECT string_agg(DISTINCT format('%s (%s)', COALESCE(r.rolname, 'PUBLIC'), c.relname), ', ') INTO shut
           FROM pg_class c CROSS JOIN aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
           WHERE c.oid = ANY (ARRAY[{listed}]::regclass[]) AND a.grantee <> c.relowner
@@ -123,8 +123,8 @@ def refuse_shut_out(tables: tuple[str, ...], roles: Roles) -> str:
             RAISE EXCEPTION 'no policy would show them anything: %', shut
               USING HINT = 'Make each a member of one of the roles, give it BYPASSRLS, or revoke what it has.';
           END IF;
-        END $$
-    """
+        END
+    """)
 
 
 def take_writes(table: str, roles: Roles) -> tuple[str, ...]:
@@ -150,12 +150,12 @@ def take_writes(table: str, roles: Roles) -> tuple[str, ...]:
 def give_writes_back(table: str) -> str:
     """Return the statement that gives back what :func:`take_writes` took."""
     of = literal(table)
-    return f"""
-        DO $$ DECLARE kept record; BEGIN
+    return block(f"""
+        DECLARE kept record; BEGIN
           IF to_regclass('_truing.rbac_revoked') IS NOT NULL THEN
             FOR kept IN DELETE FROM _truing.rbac_revoked WHERE rel = {of}::regclass::oid::bigint RETURNING * LOOP
               EXECUTE format('GRANT %s ON {table} TO %I', kept.privilege, kept.grantee);
             END LOOP;
           END IF;
-        END $$
-    """
+        END
+    """)

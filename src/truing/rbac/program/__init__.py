@@ -15,7 +15,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from truing.names import QualifiedName, ident, literal
+from truing.names import QualifiedName, block, body, ident, literal
 from truing.rbac.program import binding, supabase
 from truing.rbac.program.binding import CLAIM, Binding, Bound, Claim
 from truing.rbac.program.questions import QUESTIONS
@@ -40,7 +40,7 @@ KEEP_COUNTING: Final = "keep_counting"
 """The one statement of the files that makes no function."""
 
 _NAMED = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
-_PLACE = re.compile(r""":"(\w+)"|:'(\w+)'""")
+_PLACE = re.compile(r""":"\w+"|:'\w+'""")
 
 
 def functions(bind: Binding = "setting") -> Mapping[str, str]:
@@ -96,31 +96,28 @@ def statements(
     """
     if bind == "supabase":
         application, administrator = application or supabase.AUTHENTICATED, administrator or supabase.SERVICE
-    known = {"schema": ident(schema), "program": ident(program)}
-    texts = {
-        "setting": literal(setting),
-        "channel": literal(program),
-        "permissions": literal(QualifiedName(schema, "permissions").sql),
-        "claim": literal(claim.in_claims),
-        "metadata": literal(claim.in_metadata),
+    names = {
+        ':"schema"': ident(schema),
+        ':"program"': ident(program),
+        ":'setting'": literal(setting),
+        ":'channel'": literal(program),
+        ":'permissions'": literal(QualifiedName(schema, "permissions").sql),
+        ":'claim'": literal(claim.in_claims),
+        ":'metadata'": literal(claim.in_metadata),
     }
-
-    def fill(match: re.Match[str]) -> str:
-        return known[match[1]] if match[1] else texts[match[2]]
-
     made = [*_begun(bind, schema, program)]
     if bind is not None and bind != "setting" and not transition:
         made.append(binding.refuse_ways_around(schema, application=application, administrator=administrator))
     if bind is not None and bind in binding.TABLES:
         table = binding.TABLES[bind]
-        made += [_PLACE.sub(fill, _pieces(bind)[name]) for name in (table, binding.INDEXES.get(bind)) if name]
+        made += [_filled(_pieces(bind)[name], names) for name in (table, binding.INDEXES.get(bind)) if name]
         made += binding.close(QualifiedName(program, table).sql, application=application, owner=owner)
     for name, statement in functions(bind or "setting").items():
-        where = f"{known['program']}.{ident(name)}"
-        made += [_PLACE.sub(fill, statement), f"REVOKE EXECUTE ON FUNCTION {where} FROM PUBLIC"]
+        where = f"{ident(program)}.{ident(name)}"
+        made += [_filled(statement, names), f"REVOKE EXECUTE ON FUNCTION {where} FROM PUBLIC"]
         made += _rights(name, where, application, administrator, owner)
     made += [
-        f"GRANT USAGE ON SCHEMA {known['program']} TO {ident(role)}"
+        f"GRANT USAGE ON SCHEMA {ident(program)} TO {ident(role)}"
         for role in (application, administrator, owner)
         if role is not None
     ]
@@ -129,9 +126,18 @@ def statements(
         made += () if transition else supabase.tighten(schema, program, application, administrator)
     made += [
         binding.remember(program, bind or "setting", claim, setting),
-        _PLACE.sub(fill, _pieces("setting")[KEEP_COUNTING]),
+        _filled(_pieces("setting")[KEEP_COUNTING], names),
     ]
     return (*made, *(trigger.create(schema=schema, program=program) for trigger in TRIGGERS))
+
+
+def _filled(piece: str, names: Mapping[str, str]) -> str:
+    """Put the names into their places. A name may hold the very tag that the files quote bodies with."""
+    parts = [_PLACE.sub(lambda place: names[place[0]], part) for part in piece.split("$body$")]
+    if len(parts) == 1:
+        return parts[0]
+    before, inside, after = parts
+    return f"{before}{body(inside)}{after}"
 
 
 def tables_of(program: str, schema: str) -> str:
@@ -147,15 +153,15 @@ def tables_of(program: str, schema: str) -> str:
 
 def _refuse_others(schema: str, program: str) -> str:
     """Write the statement that fails where functions would be taken from other tables, which would go unguarded."""
-    return f"""
-        DO $body$ DECLARE other text; BEGIN
+    return block(f"""
+        DECLARE other text; BEGIN
           other := ({tables_of(program, schema)});
           IF other IS NOT NULL THEN
             RAISE EXCEPTION 'the functions in schema % are those of the tables in schema %', {literal(program)}, other
               USING HINT = 'Give these tables functions of their own: --program NAME (with alembic -x program=NAME).';
           END IF;
-        END $body$
-    """
+        END
+    """)
 
 
 def _rights(

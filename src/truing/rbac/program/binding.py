@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 from truing.errors import UsageError
-from truing.names import QualifiedName, body, ident, literal
+from truing.names import QualifiedName, block, ident, literal
 
 Binding = Literal["setting", "role", "signed", "supabase"]
 
@@ -120,12 +120,12 @@ def keep(program: str) -> str:
         for each in BINDINGS
         if each != "setting"
     )
-    return (
-        "DO $body$ BEGIN"
+    return block(
+        "BEGIN"
         f" IF {tight} THEN"
         " RAISE EXCEPTION 'the tenant is bound more tightly here than by a setting'"
         " USING HINT = 'Say how it is to be bound: --bind role, signed or supabase, or --bind setting to loosen it.';"
-        " END IF; END $body$"
+        " END IF; END"
     )
 
 
@@ -175,7 +175,7 @@ def close(table: str, *, application: str | None, owner: str | None) -> tuple[st
     """
     return (
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
-        f"DO {body(closed)}",
+        block(closed),
         f"REVOKE ALL ON TABLE {table} FROM PUBLIC",
         *([f"REVOKE ALL ON TABLE {table} FROM {ident(application)}"] if application else []),
         *([f"ALTER TABLE {table} OWNER TO {ident(owner)}"] if owner else []),
@@ -203,7 +203,7 @@ def drop_table(program: str, bind: Binding, *, emptied: bool = False) -> str:
           END IF;
         END
     """
-    return f"DO {body(dropped)}"
+    return block(dropped)
 
 
 def refuse_ways_around(
@@ -221,8 +221,8 @@ def refuse_ways_around(
         known: the names of policies that will be gone.
     """
     give = literal(f"ALTER POLICY %I ON %s TO {ident(administrator or 'rbac_admin').replace('%', '%%')};")
-    return (
-        "DO $body$ DECLARE around text; fixes text; BEGIN"
+    return block(
+        "DECLARE around text; fixes text; BEGIN"
         " SELECT pg_catalog.string_agg(pg_catalog.format('%I on %s', w.policy, w.rel), ', ' ORDER BY w.policy),"
         f" pg_catalog.string_agg(pg_catalog.format({give}, w.policy, w.rel), ' ') INTO around, fixes"
         f" FROM ({ways_around(schema, application=application)}) w"
@@ -230,7 +230,7 @@ def refuse_ways_around(
         " IF around IS NOT NULL THEN"
         " RAISE EXCEPTION 'a tenant that is bound could be left through policies that ask something else: %', around"
         " USING HINT = 'Drop each, or give it to a role that is not the application''s: ' || fixes;"
-        " END IF; END $body$"
+        " END IF; END"
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from truing.names import ident, literal
+from truing.names import block, ident, literal
 from truing.rbac.program.questions import QUESTIONS
 
 READ: Final = (
@@ -140,8 +140,8 @@ def restore(schema: str, program: str, roles: tuple[str, ...], *, everybody: boo
         END LOOP;
         DROP TABLE _truing.rbac_held;
     """
-    return f"""
-        DO $body$ DECLARE it record; BEGIN
+    return block(f"""
+        DECLARE it record; BEGIN
           IF pg_catalog.to_regclass('_truing.rbac_held') IS NULL THEN
             RETURN;
           END IF;
@@ -149,5 +149,5 @@ def restore(schema: str, program: str, roles: tuple[str, ...], *, everybody: boo
             EXECUTE pg_catalog.format('GRANT %s ON %s %s TO %s', it.privilege, {ON}, it.name, {WHOM});
           END LOOP;
           {take if exactly else ""}
-        END $body$
-    """
+        END
+    """)

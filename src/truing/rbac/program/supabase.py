@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from truing.names import QualifiedName, ident, literal
+from truing.names import QualifiedName, block, ident, literal
 from truing.rbac.program.binding import Claim
 from truing.rbac.program.privileges import ON, WHOM, held, words
 
@@ -45,16 +45,16 @@ _POLICY: Final = "rbac_signup"
 def make_roles(names: tuple[str, ...] = tuple(ATTRIBUTES)) -> tuple[str, ...]:
     """Write the statements that make the roles, or take those that are there and that row security holds for."""
     held = ", ".join(map(literal, (ANON, AUTHENTICATED, SIGNUP)))
-    refuse = f"""
-        DO $body$ DECLARE above text; BEGIN
+    refuse = block(f"""
+        DECLARE above text; BEGIN
           SELECT string_agg(rolname, ', ') INTO above FROM pg_catalog.pg_roles
           WHERE rolname IN ({held}) AND (rolsuper OR rolbypassrls);
           IF above IS NOT NULL THEN
             RAISE EXCEPTION 'row security would not hold for %', above
               USING HINT = 'Have an administrator run ALTER ROLE ... NOSUPERUSER NOBYPASSRLS.';
           END IF;
-        END $body$
-    """
+        END
+    """)
     return (*(make_role(name, ATTRIBUTES[name]) for name in names), refuse)
 
 
@@ -65,8 +65,8 @@ def make_role(name: str, attributes: str) -> str:
     """
     role = literal(name)
     command = f"format('CREATE ROLE %I {attributes}', {role})"
-    return f"""
-        DO $body$ BEGIN
+    return block(f"""
+        BEGIN
           IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {role}) THEN
             BEGIN
               EXECUTE {command};
@@ -78,8 +78,8 @@ def make_role(name: str, attributes: str) -> str:
                   USING HINT = format('Have an administrator run: %s;', {command});
             END;
           END IF;
-        END $body$
-    """
+        END
+    """)
 
 
 def follow_users(schema: str, program: str) -> tuple[str, ...]:
@@ -96,13 +96,13 @@ def follow_users(schema: str, program: str) -> tuple[str, ...]:
         *rights,
         *(_policy(schema, table, command) for table, command in _COMMANDS.items()),
         # Whoever is no superuser has to be a member of the role that a function is given to, and it needs CREATE there.
-        f"""
-        DO $body$ BEGIN
+        block(f"""
+        BEGIN
           IF NOT pg_catalog.pg_has_role(current_user, {literal(SIGNUP)}, 'USAGE') THEN
             EXECUTE pg_catalog.format('GRANT {role} TO %I', current_user);
           END IF;
-        END $body$
-        """,
+        END
+        """),
         f"GRANT CREATE ON SCHEMA {where} TO {role}",
         f"ALTER FUNCTION {function} OWNER TO {role}",
         f"REVOKE CREATE ON SCHEMA {where} FROM {role}",
@@ -115,14 +115,14 @@ def _policy(schema: str, table: str, command: str) -> str:
     name = QualifiedName(schema, table).sql
     check = "" if command == "SELECT" else " WITH CHECK (true)"
     # Only where it is not there: making it keeps readers out for a moment.
-    return f"""
-        DO $body$ BEGIN
+    return block(f"""
+        BEGIN
           IF NOT EXISTS (SELECT FROM pg_catalog.pg_policy WHERE polrelid = {literal(name)}::regclass
                          AND polname = {literal(_POLICY)}) THEN
             CREATE POLICY {_POLICY} ON {name} FOR {command} TO {ident(SIGNUP)} USING (true){check};
           END IF;
-        END $body$
-    """
+        END
+    """)
 
 
 def trigger_names(program: str) -> dict[str, str]:
@@ -155,15 +155,15 @@ def _triggers(program: str) -> str:
         f" EXECUTE FUNCTION {function};"
         for event, name in trigger_names(program).items()
     )
-    return f"""
-        DO $body$ BEGIN
+    return block(f"""
+        BEGIN
           IF pg_catalog.to_regclass({literal(USERS)}) IS NULL THEN
             RAISE NOTICE 'there is no table {USERS}, so no profile follows it; install again when there is one';
             RETURN;
           END IF;
           {made}
-        END $body$
-    """
+        END
+    """)
 
 
 def unfollow_users(schema: str, program: str) -> tuple[str, ...]:
@@ -184,14 +184,14 @@ def unfollow_users(schema: str, program: str) -> tuple[str, ...]:
     return (
         # With its triggers, which the owner of auth.users alone could drop otherwise.
         f"DROP FUNCTION IF EXISTS {ident(program)}.{FOLLOW}() CASCADE",
-        f"""
-        DO $body$ BEGIN
+        block(f"""
+        BEGIN
           IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {literal(SIGNUP)}) THEN
             {gone}
             {schemas}
           END IF;
-        END $body$
-        """,
+        END
+        """),
     )
 
 
@@ -203,8 +203,8 @@ def tighten(schema: str, program: str, application: str, administrator: str) -> 
 def refuse_unseen(schema: str, application: str) -> str:
     """Write the statement that fails where no policy shows the application its tenant: it would see nothing."""
     profiles = literal(QualifiedName(schema, "profiles").sql)
-    return f"""
-        DO $body$ BEGIN
+    return block(f"""
+        BEGIN
           IF NOT EXISTS (SELECT FROM pg_catalog.pg_policy p, pg_catalog.unnest(p.polroles) r
                          WHERE p.polrelid = {profiles}::regclass AND p.polname = 'tenant_isolation'
                            AND (r = 0 OR pg_catalog.pg_has_role({literal(application)}, r, 'USAGE'))) THEN
@@ -212,8 +212,8 @@ def refuse_unseen(schema: str, application: str) -> str:
               USING HINT = 'Bring the tables to head with binding = "supabase" in [tool.truing.rbac],'
                 ' or name the role that the policies are for with --application.';
           END IF;
-        END $body$
-    """
+        END
+    """)
 
 
 def unwanted(schema: str, program: str, application: str = AUTHENTICATED, administrator: str = SERVICE) -> str:
@@ -237,13 +237,13 @@ def unwanted(schema: str, program: str, application: str = AUTHENTICATED, admini
 
 def take_privileges(schema: str, program: str, application: str, administrator: str) -> str:
     """Write the statement that takes away what :func:`unwanted` finds."""
-    return f"""
-        DO $body$ DECLARE it record; BEGIN
+    return block(f"""
+        DECLARE it record; BEGIN
           FOR it IN {unwanted(schema, program, application, administrator)} LOOP
             EXECUTE pg_catalog.format('REVOKE %s ON %s %s FROM %s', it.privilege, {ON}, it.name, {WHOM});
           END LOOP;
-        END $body$
-    """
+        END
+    """)
 
 
 def above(roles: tuple[str, ...] = (ANON, AUTHENTICATED, SIGNUP)) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from alembic import op
 
-from truing.names import QualifiedName, ident
+from truing.names import QualifiedName, block, ident
 from truing.rbac import place, program
 from truing.rbac.program import binding
 from truing.rbac.program.binding import CLAIM
@@ -47,13 +47,13 @@ TRAIL = frozenset({"tenant_rbac_versions", "rbac_audit"})
 
 # A few tenants at a time. Whoever is killed in between begins again.
 COMPILE = """
-    DO $body$ DECLARE done uuid; BEGIN
+    DECLARE done uuid; BEGIN
       LOOP
         done := (SELECT n.last FROM {program}.rebuild_next(done, {tenants}) n);
         EXIT WHEN done IS NULL;
         COMMIT;
       END LOOP;
-    END $body$
+    END
 """
 
 # The program has let the numbers of permissions begin anew at their end.
@@ -64,12 +64,12 @@ COUNT_NO_FURTHER = """
 """
 
 PROGRAM_GOES = """
-    DO $$ BEGIN
+    BEGIN
       DROP FUNCTION IF EXISTS {schema}.current_tenant();
       DROP SCHEMA IF EXISTS {schema};
     EXCEPTION WHEN dependent_objects_still_exist THEN
       NULL;
-    END $$
+    END
 """
 
 
@@ -114,7 +114,7 @@ def upgrade() -> None:
         op.execute_online(table, made, lock="SHARE ROW EXCLUSIVE")
     with op.get_context().autocommit_block():
         # A colon in a name is no parameter.
-        op.execute(COMPILE.format(program=ident(where), tenants=program.SLICE).replace(":", r"\:"))
+        op.execute(block(COMPILE.format(program=ident(where), tenants=program.SLICE)).replace(":", r"\:"))
     for table in (*OF_TENANT, *EVERYBODYS):
         write = "SELECT" if table in TRAIL else "SELECT, INSERT, UPDATE, DELETE"
         op.execute_online(
@@ -157,7 +157,9 @@ def downgrade() -> None:
         op.execute_online(table, gone)
     functions = program.drop_statements(schema=schema, program=where)[len(program.TRIGGERS) :]
     kept = [binding.drop_table(where, each) for each in binding.TABLES]
-    op.execute_online("tenants", [*functions, *kept, PROGRAM_GOES.format(schema=ident(where))], lock="ACCESS SHARE")
+    op.execute_online(
+        "tenants", [*functions, *kept, block(PROGRAM_GOES.format(schema=ident(where)))], lock="ACCESS SHARE"
+    )
     op.execute_online(
         "roles", [f"REVOKE USAGE ON SCHEMA {ident(schema)} FROM {ident(roles.administrator)}"], lock="ACCESS SHARE"
     )

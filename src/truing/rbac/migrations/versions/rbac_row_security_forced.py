@@ -11,7 +11,7 @@ from __future__ import annotations
 from alembic import op
 
 from truing.errors import UsageError
-from truing.names import ident
+from truing.names import block, ident
 from truing.rbac import place
 from truing.rbac.program import supabase
 from truing.rbac.program.binding import Binding, Bound, refuse_ways_around
@@ -154,16 +154,16 @@ def _take(roles: Roles) -> str:
 
 def _policy(table: str, name: str, whom: str) -> str:
     there = f"SELECT FROM pg_policies WHERE schemaname = current_schema() AND tablename = '{table}'"
-    return f"""
-        DO $$ BEGIN
+    return block(f"""
+        BEGIN
           IF EXISTS ({there} AND policyname = '{name}') THEN ALTER POLICY {name} ON {table} TO {whom}; END IF;
-        END $$
-    """
+        END
+    """)
 
 
 def _if_there(view: str, statement: str) -> str:
-    return f"DO $$ BEGIN IF to_regclass('{view}') IS NOT NULL THEN {statement}; END IF; END $$"
+    return block(f"BEGIN IF to_regclass('{view}') IS NOT NULL THEN {statement}; END IF; END")
 
 
 def _function(statement: str) -> str:
-    return f"DO $$ BEGIN IF to_regprocedure('{WRITES_AS_OWNER}()') IS NOT NULL THEN {statement}; END IF; END $$"
+    return block(f"BEGIN IF to_regprocedure('{WRITES_AS_OWNER}()') IS NOT NULL THEN {statement}; END IF; END")
