@@ -90,12 +90,13 @@ def test_in_brief_operations_are_summed_up():
     clock, out = Clock(), io.StringIO()
     with Progress(Console(file=out, width=80, markup=False, highlight=False), clock, brief=True) as progress:
         tell(progress, clock)
-        progress.sum_up("0001", 31.5)
+        progress.sum_up("rbac_foreign_key_implementation", 31.5)
         progress.sum_up("0002", 0.1)
     lines = [line for line in out.getvalue().splitlines() if "3,000 rows" not in line]
     assert lines == [
-        "  0001: 1 operation in 31.5 s; strong locks held 12 ms in all, 12 ms at most",
-        "  0002: 0 operations in 100 ms; strong locks held 0 ms in all, 0 ms at most",
+        "  rbac_foreign_key_implementation: 1 operation in 31.5 s",
+        "    strong locks: 12 ms at most, 12 ms in all",
+        "  0002: 0 operations in 100 ms",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from rich.cells import cell_len
+from rich.console import Console
 
 from truing.errors import UsageError
 from truing.finding import Evidence, Finding, Location, Severity
@@ -247,6 +249,20 @@ def test_sql_to_copy_is_in_one_piece_and_no_line_ends_in_blanks():
     assert f"  {query}\n" in text
     assert f"  instead: {found.remedy}\n" in text
     assert [line for line in text.splitlines() if line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
+def test_never_two_blank_lines(terminal):
+    rows = Table("t", "Title", (Column("a", "heading"),), ({"a": "x"},))
+    noted = Table("n", "Title", rows.columns, rows.rows, "A note.")
+    one = finding(Severity.INFO)
+    for more in ({}, {"findings": [one]}, {"plans": [plan()]}, {"plans": [plan(), plan()], "facts": {"a": 1}}):
+        out = io.StringIO()
+        to = Console(file=out, width=80, force_terminal=terminal, color_system=None)
+        render_full(document("audit", tables=[rows, noted, rows], **more), to)
+        lines = [line.strip() for line in out.getvalue().splitlines()]
+        assert "heading" in out.getvalue()
+        assert not any(first == second == "" for first, second in itertools.pairwise(lines)), out.getvalue()
 
 
 @pytest.mark.parametrize(("number", "folded"), [(4, False), (5, True), (300, True)])

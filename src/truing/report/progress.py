@@ -143,10 +143,10 @@ class Progress:
         """
         done, self._sum = self._sum, _Sum()
         plans = "1 operation" if done.plans == 1 else f"{done.plans} operations"
-        self._line(
-            f"  {what}: {plans} in {duration(seconds)}; strong locks held {done.lock_ms:.0f} ms in all,"
-            f" {done.longest_lock_ms:.0f} ms at most"
-        )
+        # Two lines: with the names of revisions as people write them, one would be wider than a terminal.
+        self._line(f"  {what}: {plans} in {duration(seconds)}")
+        if done.plans:
+            self._line(f"    strong locks: {done.longest_lock_ms:.0f} ms at most, {done.lock_ms:.0f} ms in all")
 
     def __call__(self, event: Event) -> None:
         """Take note of an event and show it."""

@@ -39,10 +39,11 @@ _RUN: Final = {
 def render_full(document: Document, console: Console) -> None:
     """Print all of it."""
     for table in document.tables:
+        # A table ends in a blank line of its own: the lower edge of its box.
         _print(console, _table(table, console.width))
         if table.note:
             _print(console, Text(clean(table.note, multiline=True), "dim"))
-        console.print()
+            console.print()
     for plan in document.plans:
         _plan(plan, console)
     shown, folded = _folded(document.findings)
