@@ -24,6 +24,7 @@ class Entry(msgspec.Struct, frozen=True, order=True, forbid_unknown_fields=True)
     subject: str
     fingerprint: str
     revision: str = ""
+    about: str = ""
 
 
 class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,8 +78,8 @@ def updated(baseline: Baseline, check: str, findings: Iterable[Finding], *, comp
 
 
 def _entry(check: str, finding: Finding) -> Entry:
-    rule, subject, revision = map(_whole, (finding.rule, finding.subject, finding.revision))
-    return Entry(check, rule, subject, finding.fingerprint, revision)
+    rule, subject, revision, about = map(_whole, (finding.rule, finding.subject, finding.revision, finding.about))
+    return Entry(check, rule, subject, finding.fingerprint, revision, about)
 
 
 def _whole(text: str) -> str:

@@ -48,6 +48,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         evidence: what was seen.
         remedy: what to do instead, ready to paste.
         revision: the Alembic revision it belongs to.
+        about: what of the subject, where it can be wrong in several ways at once: who knows one knows not the others.
     """
 
     rule: str
@@ -58,10 +59,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...] = ()
     remedy: str = ""
     revision: str = ""
+    about: str = ""
 
     @property
     def fingerprint(self) -> str:
         """A stable name of this finding, for baselines: it does not depend on lines or counts (16 hex digits)."""
         # File names may hold what UTF-8 cannot.
-        text = f"{self.rule}\0{self.subject}\0{self.revision}"
+        text = "\0".join((self.rule, self.subject, self.revision, *filter(None, (self.about,))))
         return sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]

@@ -140,3 +140,34 @@ def test_a_fix_that_blocks_names_the_operation_that_does_not(fix, online):
     assert remedy.removeprefix(drift.remedy) == (
         f"\n# Where the table is in use, without blocking it: {online}." if online else ""
     )
+
+
+COMMENT = ("comment", "a", "a", "b")
+SECURITY = ("row security", "yes", "yes", "no")
+THREE = ("models", "migrations", "live")
+
+
+@pytest.mark.parametrize(
+    ("aspects", "sides", "same"),
+    [
+        ([COMMENT], THREE, True),
+        ([COMMENT], ("migrations", "live"), True),
+        ([COMMENT, SECURITY], THREE, False),
+        ([SECURITY], THREE, False),
+        ([("comment", "a", "a", "c")], THREE, False),
+        ([("comment", "a", "a", "x" * 1000)], THREE, False),
+        ([("", "a", "a", None)], THREE, False),
+    ],
+    ids=["the same", "fewer sides", "one more", "another", "another value", "a long value", "not there"],
+)
+def test_who_knows_a_difference_does_not_know_the_next(aspects, sides, same):
+    def fingerprint(aspects, sides):
+        seen = [
+            Aspect(name, *(text if side in sides else None for side, text in zip(THREE, texts, strict=True)))
+            for name, *texts in aspects
+        ]
+        drift = Drift(kind="table", name="t", verdict=Verdict.LIVE_EDITED, aspects=tuple(seen), sides=sides)
+        return finding(drift).fingerprint
+
+    assert (fingerprint(aspects, sides) == fingerprint([COMMENT], THREE)) is same
+    assert fingerprint(aspects, sides) == fingerprint(aspects[::-1], sides)

@@ -369,14 +369,57 @@ def test_markdown_shows_what_was_said_and_nothing_else(doc):
     assert not re.search(r"@\w|://|www\.", outside)
 
 
-def test_markdown_is_short_enough_for_a_comment():
-    found = [Finding(rule="r-r", severity=Severity.ERROR, subject=f"s{n}", message="m" * 5000) for n in range(300)]
-    text = written(document("lint", findings=found), "markdown")
-    assert "... and 200 more." in text
-    assert len(text) < 80_000
-
-
 def test_every_form_can_be_written_to_a_file(tmp_path):
     for form in FORMATS:
         write(everywhere("漢"), form, tmp_path / form, every_rule)
         assert (tmp_path / form).read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "named"),
+    [
+        ("migrations/versions/1.py", "services/shop/migrations/versions/1.py"),
+        ("../lib/models.py", "services/lib/models.py"),
+        ("{root}/lib/models.py", "lib/models.py"),
+        ("/elsewhere/models.py", "/elsewhere/models.py"),
+    ],
+    ids=["below", "beside", "above", "elsewhere"],
+)
+@pytest.mark.parametrize("repository", [True, False], ids=["repository", "none"])
+def test_code_hosts_read_files_from_the_root_of_the_repository(tmp_path, monkeypatch, file, named, repository):
+    here = tmp_path / "services" / "shop"
+    here.mkdir(parents=True)
+    if repository:
+        (tmp_path / ".git").touch()
+    monkeypatch.chdir(here)
+    file = file.format(root=tmp_path)
+    one = Finding(rule="r", severity=Severity.ERROR, subject="s", message="m", location=Location(file, 3))
+    doc = document("lint", findings=[one])
+    expected = named if repository else doc.findings[0].location.file
+    assert command(written(doc, "github").splitlines()[0])[1]["file"] == expected
+    assert json.loads(written(doc, "gitlab"))[0]["location"]["path"] == expected
+    place = json.loads(written(doc, "sarif"))["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"].removeprefix("file://") == expected
+    assert written(doc, "concise").startswith(doc.findings[0].location.file)
+
+
+@pytest.mark.parametrize("where", ["findings", "details", "tables"])
+def test_markdown_fits_into_a_comment(where):
+    long = "漢*" * 3_000
+    remedy = long if where == "details" else ""
+    found = [
+        Finding(rule="r", severity=Severity.ERROR, subject=f"s{n}", message="m" if remedy else long, remedy=remedy)
+        for n in range(300)
+    ]
+    rows = tuple({"a": long} for _ in range(300))
+    tables = [Table(f"t{n}", "Title", (Column("a", "a"),), rows) for n in range(9)] if where == "tables" else []
+    text = written(document("check", findings=found, tables=tables, facts={"kept": "fact"}), "markdown")
+    assert len(text) < 65_536
+    assert len(text) > 15_000
+    assert "300 findings" in text
+    assert "- kept: fact" in text
+    more = re.search(r"\.\.\. and (\d+) more\.", text)
+    assert int(more[1]) + text.count("| error | r |") == 300
+    assert (more[1] == "200") is (where == "details")
+    assert ("more tables, which" in text) is (where == "tables")
+    assert ("more details, which" in text) is (where == "details")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from operator import attrgetter
 from typing import Final
 
 from truing.drift.exchange import Refusal
@@ -32,6 +34,9 @@ _ADVICE: Final = {
     Verdict.HIDDEN: "",
 }
 
+
+_LONGEST_VALUE: Final = 80
+"""Characters of a value in a baseline; of a longer one there is a hash."""
 
 _MANY: Final = 5
 """So many that differ in the same harmless words are said at once."""
@@ -82,7 +87,20 @@ def finding(drift: Drift) -> Finding:
         evidence=tuple(evidence),
         remedy=_declare(drift) if drift.tier is Tier.UNDECLARED else _online(drift.remedy) or _ADVICE[drift.verdict],
         revision=drift.revision,
+        about="; ".join(filter(None, map(_about, sorted(drift.aspects, key=attrgetter("attribute"))))),
     )
+
+
+def _about(aspect: Aspect) -> str:
+    """Say what differs, the same whichever sides were looked at: a baseline that knows it knows nothing worse."""
+    if not aspect.attribute:
+        return ""
+    values = sorted({each for each in (aspect.models, aspect.migrations, aspect.live) if each is not None})
+    return f"{aspect.attribute}: {' | '.join(map(_short, values))}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else sha256(text.encode()).hexdigest()[:16]
 
 
 _ONLINE: Final = {

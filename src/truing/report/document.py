@@ -225,10 +225,10 @@ def shown(file: str) -> str:
 
 
 def _reported(finding: Finding) -> ReportedFinding:
-    values = {name: getattr(finding, name) for name in Finding.__struct_fields__}
+    values = {name: getattr(finding, name) for name in ReportedFinding.__struct_fields__}
     if finding.location is not None:
         values["location"] = msgspec.structs.replace(finding.location, file=shown(finding.location.file))
-    return ReportedFinding(fingerprint=finding.fingerprint, **values)
+    return ReportedFinding(**values)
 
 
 def reported_plan(plan: Plan) -> ReportedPlan:

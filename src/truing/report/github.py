@@ -12,7 +12,7 @@ from typing import Final
 from truing.finding import Severity
 from truing.report.clean import clean
 from truing.report.document import Document, ReportedFinding
-from truing.report.telling import told
+from truing.report.telling import from_root, told
 
 COMMANDS: Final[Mapping[Severity, str]] = {
     Severity.ERROR: "error",
@@ -29,7 +29,7 @@ def encode(document: Document) -> str:
 
 
 def _annotation(finding: ReportedFinding) -> str:
-    place = {"file": finding.location.file, "line": str(finding.location.line)} if finding.location else {}
+    place = {"file": from_root(finding.location.file), "line": str(finding.location.line)} if finding.location else {}
     return _command(COMMANDS[finding.severity], told(finding), **place, title=f"{finding.rule}: {finding.subject}")
 
 

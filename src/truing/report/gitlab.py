@@ -14,7 +14,7 @@ from truing.finding import Severity
 from truing.report.clean import clean
 from truing.report.document import Document
 from truing.report.json import write
-from truing.report.telling import numbered, subject_apart, told
+from truing.report.telling import from_root, numbered, subject_apart, told
 
 SEVERITIES: Final[Mapping[Severity, str]] = {
     Severity.ERROR: "major",
@@ -33,13 +33,17 @@ def encode(document: Document) -> str:
                 "fingerprint": _unique(finding.fingerprint, number),
                 "severity": SEVERITIES[finding.severity],
                 "location": {
-                    "path": PurePath(finding.location.file if finding.location else document.project).as_posix(),
+                    "path": _path(finding.location.file if finding.location else document.project),
                     "lines": {"begin": max(1, finding.location.line) if finding.location else 1},
                 },
             }
             for finding, number in numbered(document.findings)
         ]
     )
+
+
+def _path(file: str) -> str:
+    return PurePath(from_root(file)).as_posix()
 
 
 def _unique(fingerprint: str, number: int) -> str:

@@ -16,7 +16,10 @@ from truing.report.telling import subject_apart
 from truing.report.terminal import cell
 
 MOST: Final = 100
-"""Findings, and rows of a table, that are shown: GitHub cuts a comment at 65,536 characters."""
+"""Findings, and rows of a table, that are shown."""
+
+LONGEST_COMMENT: Final = 60_000
+"""Characters of the whole: GitHub refuses a comment of more than 65,536."""
 
 LONGEST: Final = 600
 """Characters of a text in a cell."""
@@ -30,16 +33,36 @@ _OPENING: Final = re.compile(r"^(\d*)([-+=.)])")
 def encode(document: Document) -> str:
     """Write the document as Markdown."""
     title = f"## truing {text(document.command)}: {_VERDICTS[document.verdict]}"
-    parts = [title, text(document.summary), *map(_table, document.tables), *map(_plan, document.plans)]
-    if document.findings:
-        parts += [_findings(document.findings[:MOST]), *_details(document.findings[:MOST])]
-    if len(document.findings) > MOST:
-        parts.append(f"... and {len(document.findings) - MOST:,} more.")
+    parts = [title, text(document.summary)]
+    parts += _fitting([*map(_table, document.tables), *map(_plan, document.plans)], LONGEST_COMMENT // 3, "tables")
+    rows = _fitting(map(_finding, document.findings[:MOST]), LONGEST_COMMENT // 3)
+    shown = document.findings[: len(rows)]
+    parts += [_rows(("severity", "rule", "what", "where"), rows)] if rows else []
+    last = [f"... and {len(document.findings) - len(shown):,} more."] if len(shown) < len(document.findings) else []
     if document.facts:
-        parts.append("\n".join(f"- {text(name)}: {text(cell(value))}" for name, value in document.facts.items()))
+        last.append("\n".join(f"- {text(name)}: {text(cell(value))}" for name, value in document.facts.items()))
     if document.next_steps:
-        parts.append("\n".join(f"- next: {text(step)}" for step in document.next_steps))
-    return "\n\n".join(filter(None, parts)) + "\n"
+        last.append("\n".join(f"- next: {text(step)}" for step in document.next_steps))
+    room = LONGEST_COMMENT - sum(map(len, (*parts, *last)))
+    return "\n\n".join(filter(None, (*parts, *_fitting(_details(shown), room, "details"), *last))) + "\n"
+
+
+def _fitting(parts: Iterable[str], room: int, what: str = "") -> list[str]:
+    """Take the first parts, as many as there is room for.
+
+    Args:
+        parts: to choose from.
+        room: characters.
+        what: they are; where given, the number that is left out is said.
+    """
+    wanted, taken = list(parts), []
+    for part in wanted:
+        room -= len(part) + 2
+        if room < 0:
+            break
+        taken.append(part)
+    left = len(wanted) - len(taken)
+    return [*taken, f"... and {left:,} more {what}, which would make this too long."] if left and what else taken
 
 
 def text(value: str) -> str:
@@ -69,26 +92,19 @@ def block(value: str) -> str:
     return f"{fence}text\n{body}\n{fence}"
 
 
-def _rows(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    lines = [list(head), *map(list, rows)]
-    lines.insert(1, ["---"] * len(lines[0]))
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
-def _findings(findings: Iterable[ReportedFinding]) -> str:
-    return _rows(
-        ("severity", "rule", "what", "where"),
-        (
-            (
-                finding.severity.value,
-                text(finding.rule),
-                f"{_strong(subject_apart(finding))} {text(finding.message)}",
-                where,
-            )
-            for finding in findings
-            for where in [text(f"{finding.location.file}:{finding.location.line}") if finding.location else ""]
-        ),
-    )
+def _rows(head: Iterable[str], rows: Iterable[str]) -> str:
+    titles = list(head)
+    return "\n".join((_row(titles), _row(["---"] * len(titles)), *rows))
+
+
+def _finding(finding: ReportedFinding) -> str:
+    where = text(f"{finding.location.file}:{finding.location.line}") if finding.location else ""
+    what = f"{_strong(subject_apart(finding))} {text(finding.message)}"
+    return _row((finding.severity.value, text(finding.rule), what, where))
 
 
 def _details(findings: Iterable[ReportedFinding]) -> Iterator[str]:
@@ -101,9 +117,10 @@ def _details(findings: Iterable[ReportedFinding]) -> Iterator[str]:
 
 
 def _table(table: Table) -> str:
-    rows = [[text(cell(row.get(column.key))) for column in table.columns] for row in table.rows[:MOST]]
+    rows = [_row(text(cell(row.get(column.key))) for column in table.columns) for row in table.rows[:MOST]]
+    rows = _fitting(rows, LONGEST_COMMENT // 6)
     shown = _rows((text(column.title) for column in table.columns), rows)
-    more = f"... and {len(table.rows) - MOST:,} more rows." if len(table.rows) > MOST else ""
+    more = f"... and {len(table.rows) - len(rows):,} more rows." if len(rows) < len(table.rows) else ""
     return "\n\n".join(filter(None, (f"### {text(table.title)}", shown, more, text(table.note))))
 
 

@@ -18,7 +18,7 @@ from truing.report.document import Document, ReportedFinding
 from truing.report.formats import Rules
 from truing.report.json import write
 from truing.report.rule_page import page
-from truing.report.telling import numbered, told
+from truing.report.telling import from_root, numbered, told
 from truing.rule import Rule
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -107,9 +107,9 @@ def _plain(text: str) -> str:
 
 def _place(finding: ReportedFinding, project: str) -> dict[str, Any]:
     if finding.location is None:
-        return {"artifactLocation": {"uri": _uri(project)}, "region": {"startLine": 1}}
+        return {"artifactLocation": {"uri": _uri(from_root(project))}, "region": {"startLine": 1}}
     line = max(1, finding.location.line)
-    return {"artifactLocation": {"uri": _uri(finding.location.file)}, "region": {"startLine": line}}
+    return {"artifactLocation": {"uri": _uri(from_root(finding.location.file))}, "region": {"startLine": line}}
 
 
 def _uri(file: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from os.path import normpath
+from pathlib import Path, PurePath
 
 from truing.report.clean import clean
 from truing.report.document import ReportedFinding
@@ -14,6 +16,18 @@ def told(finding: ReportedFinding) -> str:
     lines += [f"{each.label}: {each.value}" for each in finding.evidence]
     lines += [f"instead: {finding.remedy}"] if finding.remedy else []
     return clean("\n".join(lines), multiline=True)
+
+
+def from_root(file: str) -> str:
+    """Name a file from the root of its repository, where it is in one: by that, code hosts know a file.
+
+    Args:
+        file: as the document has it, from the working directory.
+    """
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    path = PurePath(normpath(here / file))
+    return file if root == here or not path.is_relative_to(root) else path.relative_to(root).as_posix()
 
 
 def subject_apart(finding: ReportedFinding) -> str:
