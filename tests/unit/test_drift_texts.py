@@ -23,6 +23,8 @@ SERVER = Server(host="/run/s p", port=5433, user="postgres", dbname='a "b"')
         ("now()", "transaction_timestamp()"),
         ("''::text", "''::character varying"),
         ("((mood)::text = ANY (ARRAY['a'::text, 'b'::text]))", "((mood)::text = ANY (ARRAY['b'::text, 'a'::text]))"),
+        ("(mood <> ALL (ARRAY['a'::text, 'b'::text]))", "(mood <> ALL (ARRAY['b'::text, 'a'::text]))"),
+        ("pg_catalog.now()", "now()"),
     ],
 )
 def test_other_words_that_mean_the_same(one, other):
@@ -33,6 +35,7 @@ def test_other_words_that_mean_the_same(one, other):
     ("one", "other"),
     [
         ("now()", "clock_timestamp()"),
+        ("now()", "app.now()"),
         ("'a'::text", "'b'::text"),
         ("ARRAY['a', 'b']", "ARRAY['b', 'a']"),
         ("(x <> ALL (ARRAY['a', 'b']))", "(x = ANY (ARRAY['a', 'b']))"),
@@ -94,6 +97,11 @@ def test_an_env_py_may_hand_the_scratch_address_to_a_config_parser():
         ("column", "default", "1", None, Tier.BREAKS_WRITES),
         ("constraint", "", "CHECK (a)", None, Tier.WEAKER_INTEGRITY),
         ("constraint", "name", "a", "b", Tier.NAME),
+        # Every query by the other name is refused.
+        ("table", "name", "a", "b", Tier.BREAKS_WRITES),
+        ("column", "name", "a", "b", Tier.BREAKS_WRITES),
+        ("type", "name", "a", "b", Tier.BREAKS_WRITES),
+        ("view", "name", "a", "b", Tier.BEHAVIOUR),
         ("constraint", "definition", "UNIQUE (a, b)", "UNIQUE (b, a)", Tier.PERFORMANCE),
         ("constraint", "definition", "UNIQUE (a, b)", "UNIQUE (b, a) DEFERRABLE", Tier.WEAKER_INTEGRITY),
         ("constraint", "definition", "UNIQUE (a, b)", "UNIQUE NULLS NOT DISTINCT (a, b)", Tier.WEAKER_INTEGRITY),

@@ -5,14 +5,31 @@ What rows hold is kept, or the server refuses: no line here drops a value that c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from typing import Final
 
 import msgspec
 
 from truing.catalog.model import Column, Snapshot, Table, UserType
-from truing.drift.spelling import added, escaped, execute, identity, in_schema, sql_type, type_of
+from truing.drift.spelling import added, escaped, execute, identity, in_schema, owned, sql_type, type_of
 from truing.names import QualifiedName, derived, ident, literal
+
+_TEXTS: Final = frozenset({"text", "character varying", "character"})
+_INTEGERS: Final = frozenset({"smallint", "integer", "bigint"})
+_READ_AS_A_WHOLE: Final = _INTEGERS | {"uuid", "boolean", "json", "jsonb", "inet", "cidr", "macaddr"}
+"""Types that take a text as it is, or refuse it."""
+_WIDER: Final = frozenset(
+    {("real", "double precision"), ("date", "timestamp without time zone"), ("json", "jsonb"), ("jsonb", "json")}
+)
+_SIZED: Final = re.compile(r"(character varying|character|bit varying|bit)\(\d+\)$")
+_UNSIZED: Final = {each: each for each in ("character varying", "bit varying")} | {
+    # Without a length these mean a length of one.
+    "character": "bpchar",
+    "bit": "bit varying",
+}
+_MANY: Final = 1_000
+_MODIFIER: Final = re.compile(r"\(.*\)")
 
 _SET_EXPRESSION: Final = 17
 """ALTER COLUMN ... SET EXPRESSION came with PostgreSQL 17."""
@@ -36,6 +53,7 @@ def altered(before: Column, after: Column, table: Table, have: Snapshot, want: S
     column = f"ALTER TABLE {table.name} ALTER COLUMN {ident(after.name)}"
     retyped = before.type != after.type or before.collation != after.collation
     lines = [execute(f"{column} DROP IDENTITY")] if before.identity and not after.identity else []
+    lines += [_warning(before, after)] if retyped and not _kept(before.type, after.type, have) else []
     if before.default is not None and (retyped or after.identity):
         # The old default may not fit the new type.
         lines.append(_alter(after, table, ["server_default=None"]))
@@ -46,7 +64,7 @@ def altered(before: Column, after: Column, table: Table, have: Snapshot, want: S
     words = _words(before, after, using if retyped else "")
     lines += [_alter(after, table, words)] if words else []
     if after.identity and not before.identity:
-        lines.append(execute(f"{column} ADD {identity(after, table, want)}"))
+        lines += _counted(after, table, have, want)
     elif after.identity and before.identity != after.identity:
         lines.append(execute(f"{column} SET GENERATED {after.identity.upper()}"))
     return tuple(lines) or None
@@ -69,12 +87,68 @@ def _computed(before: Column, after: Column, table: Table, have: Snapshot, want:
     return (dropped, *added(after, table, want))
 
 
+def _counted(column: Column, table: Table, have: Snapshot, want: Snapshot) -> Iterator[str]:
+    """Let a column that holds numbers already count, on from where it is."""
+    made = execute(f"ALTER TABLE {table.name} ALTER COLUMN {ident(column.name)} ADD {identity(column, table, want)}")
+    counter, own = owned(column, table, want), owned(column, table, have)
+    if counter is None:
+        return
+    if own is not None and own.owned_by is not None and not own.owned_by.identity:
+        aside = QualifiedName(own.name.schema, derived(f"{own.name.name} before", "sequence"))
+        yield execute(f"ALTER SEQUENCE {own.name} RENAME TO {ident(aside.name)}")
+        yield made
+        yield execute(f"SELECT setval({literal(str(counter.name))}, last_value, is_called) FROM {aside}")
+        yield execute(f"DROP SEQUENCE {aside}")
+        return
+    last, beyond = ("max", ">=") if counter.increment > 0 else ("min", "<=")
+    last = f"{last}({ident(column.name)})"
+    yield made
+    yield execute(
+        f"SELECT setval({literal(str(counter.name))}, {last}) FROM {table.name} HAVING {last} {beyond} {counter.start}"
+    )
+
+
 def _cast(before: Column, after: Column, have: Snapshot) -> str:
-    """Write the value in the new type. There is no cast from one enum to another but by their labels."""
-    enums = {str(each.name) for each in have.types if each.labels}
-    element = before.type.removesuffix("[]")
-    by_label = element in enums and after.type.removesuffix("[]") != element
-    return f"{ident(after.name)}{f'::text{before.type.removeprefix(element)}' if by_label else ''}::{after.type}"
+    """Write the value in the new type. There is no cast from one enum to another but by their labels.
+
+    Not with the length of the new type: a cast to that cuts off what is too long, and an assignment refuses it.
+    """
+    element, kind = before.type.removesuffix("[]"), after.type.removesuffix("[]")
+    by_label = element in _enums(have) and kind != element
+    sized = _SIZED.match(kind)
+    target = after.type if sized is None else _UNSIZED[sized[1]] + after.type.removeprefix(kind)
+    return f"{ident(after.name)}{f'::text{before.type.removeprefix(element)}' if by_label else ''}::{target}"
+
+
+def _enums(have: Snapshot) -> set[str]:
+    return {str(each.name) for each in have.types if each.labels}
+
+
+def _kept(before: str, after: str, have: Snapshot) -> bool:
+    """Tell whether a cast keeps what every value means, or is refused; False where nobody knows."""
+    one, other = (each.removesuffix("[]") for each in (before, after))
+    old, new = (_MODIFIER.sub("", each) for each in (one, other))
+    if one == other or new in _TEXTS or (old in _INTEGERS and (new in _INTEGERS or other == "numeric")):
+        return True
+    if old == new:
+        return other == new or _decimals(one) <= _decimals(other)
+    if old in _TEXTS | _enums(have):
+        return new in _READ_AS_A_WHOLE or other in _enums(have)
+    return (old, new) in _WIDER
+
+
+def _decimals(kind: str) -> int:
+    """Count the decimals of a numeric, or of the seconds of a time; many where it has no limit."""
+    found = re.search(r"(\d+)\)", kind)
+    return _MANY if found is None else int(found[1])
+
+
+def _warning(before: Column, after: Column) -> str:
+    zones = {each.type.removesuffix("[]").endswith("with time zone") for each in (before, after)}
+    if all(each.type.startswith(("timestamp", "date")) for each in (before, after)) and len(zones) == 2:  # noqa: PLR2004
+        utc = f"{ident(after.name)} AT TIME ZONE 'UTC'"
+        return f"# It depends on the TimeZone of the session. Where the values are in UTC: {utc!r}"
+    return "# A cast may round or cut what rows hold: look at them first."
 
 
 def _words(before: Column, after: Column, using: str) -> list[str]:

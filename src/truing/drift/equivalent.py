@@ -7,7 +7,7 @@ called, so there is nothing volatile in it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -123,18 +123,23 @@ def _simpler(node: Any) -> Any | None:
     match sql.kind(node):
         case "SQLValueFunction" if sql.enum_name(node, "op") == "SVFOP_CURRENT_TIMESTAMP":
             return sql.parse_expression("now()")
-        case "FuncCall" if not node.args and sql.parts(node.funcname)[-1] in _NOW:
+        case "FuncCall" if not node.args and _is_built_in(sql.parts(node.funcname), _NOW):
             return sql.parse_expression("now()")
         case "TypeCast" if _is_text(node):
             # A quoted text is of unknown type until its place gives it one; saying that it is text changes nothing.
             return node.arg
-        case "A_Expr" if sql.enum_name(node, "kind") == "AEXPR_OP_ANY":
-            return _sorted_any(node)
+        case "A_Expr" if sql.enum_name(node, "kind") in {"AEXPR_OP_ANY", "AEXPR_OP_ALL"}:
+            return _sorted(node)
     return None
 
 
-def _sorted_any(node: Any) -> Any | None:
-    """Sort the values of ``= ANY (ARRAY[...])``: which of them comes first does not matter there."""
+def _is_built_in(name: Sequence[str], names: Collection[str]) -> bool:
+    """Tell whether a name is one of PostgreSQL's own: everybody else's is printed with its schema."""
+    return name[-1] in names and (len(name) == 1 or name[0] == "pg_catalog")
+
+
+def _sorted(node: Any) -> Any | None:
+    """Sort the values of ``= ANY (ARRAY[...])``, or ALL: which of them comes first does not matter there."""
     copy = sql.clone(node)
     inner = copy.rexpr
     while sql.kind(inner) == "TypeCast":
@@ -152,4 +157,4 @@ def _is_text(node: Any) -> bool:
     constant = sql.kind(node.arg) == "A_ArrayExpr" or (sql.kind(node.arg) == "A_Const" and sql.has(node.arg, "sval"))
     words = sql.parts(node.type_name)
     plain = not node.type_name.typmods
-    return constant and plain and words[-1] in _SAFE_TEXT and (len(words) == 1 or words[0] == "pg_catalog")
+    return constant and plain and _is_built_in(words, _SAFE_TEXT)

@@ -190,11 +190,14 @@ def _remarked(value: Any, parent: Any) -> str:
 
 def _dropped(value: Any, parent: Any, want: Snapshot) -> tuple[str, ...] | None:
     line: str | None = None
+    lost: tuple[str, ...] = ()
     match value:
         case Table():
             line = f"op.drop_table({value.name.name!r}{in_schema(value)})"
+            lost = ("# This loses the rows of the table.",) if value.kind != "foreign-table" else ()
         case Column() if isinstance(parent, Table):
             line = f"op.drop_column({parent.name.name!r}, {value.name!r}{in_schema(parent)})"
+            lost = ("# This loses what the column holds.",) if not value.generated else ()
         case Constraint() if isinstance(parent, Table):
             there = _perhaps(parent, want)
             line = f"op.drop_constraint({value.name!r}, {parent.name.name!r}{in_schema(parent)}{there})"
@@ -212,7 +215,7 @@ def _dropped(value: Any, parent: Any, want: Snapshot) -> tuple[str, ...] | None:
             line = execute(f"DROP ROUTINE {value.name}({value.arguments})")
         case UserType():
             line = execute(f"DROP {'DOMAIN' if value.kind == 'domain' else 'TYPE'} {value.name}")
-    return None if line is None else (line,)
+    return None if line is None else (*lost, line)
 
 
 def _perhaps(parent: Any, want: Snapshot) -> str:

@@ -34,6 +34,8 @@ _MIGRATIONS_OWN: Final = frozenset(
     | {"target", "enabled", "triggers disabled"}
 )
 """Attributes that SQLAlchemy has no word for: where no model sets one (by an event, say), it is the migrations' own."""
+_COUNTING: Final = frozenset({"increment", "minimum", "maximum", "cache", "cycle"})
+"""What ``Identity(...)`` says of how a column counts; where it began matters to nobody once there are rows."""
 
 
 def managed(
@@ -125,8 +127,21 @@ def _values(value: CatalogValue) -> Iterator[CatalogValue]:
                 yield from _values(item)
 
 
+def identities(one: Snapshot, other: Snapshot) -> frozenset[str]:
+    """Name the sequences of columns that both sides have as an identity, of one type."""
+    ours, theirs = (
+        {(str(each.name), each.type) for each in side.sequences if each.owned_by is not None and each.owned_by.identity}
+        for side in (one, other)
+    )
+    return frozenset(name for name, _ in ours & theirs)
+
+
 def left_to_migrations(
-    difference: Difference, kinds: frozenset[str], attributes: frozenset[str], partitions: frozenset[str]
+    difference: Difference,
+    kinds: frozenset[str],
+    attributes: frozenset[str],
+    partitions: frozenset[str],
+    counters: frozenset[str],
 ) -> bool:
     """Tell whether models cannot say what this difference (models first) is about.
 
@@ -135,8 +150,11 @@ def left_to_migrations(
         kinds: from :func:`said_by_models`.
         attributes: likewise.
         partitions: the names of the other side's partitions, which no model declares.
+        counters: from :func:`identities`.
     """
     kind, attribute = difference.kind, difference.attribute
+    if kind == "sequence" and attribute in _COUNTING and difference.name in counters:
+        return False
     if attribute in _MIGRATIONS_OWN and attribute not in attributes:
         return True
     if kind == "table" and not attribute and difference.before is None and difference.name in partitions:

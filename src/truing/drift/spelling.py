@@ -195,7 +195,11 @@ def _definition(value: Column, sequence: Sequence | None) -> str:
 
 
 def _identity(column: Column, sequence: Sequence | None) -> str:
-    options = f" ({_options(sequence)})" if sequence is not None else ""
+    options = ""
+    if sequence is not None and sequence.owned_by is not None:
+        usual = f"{sequence.owned_by.table.name}_{column.name}_seq"
+        name = f"SEQUENCE NAME {sequence.name} " if sequence.name.name != usual else ""
+        options = f" ({name}{_options(sequence)})"
     return f"GENERATED {column.identity.upper()} AS IDENTITY{options}"
 
 

@@ -19,8 +19,10 @@ _EVERYWHERE: Final = {
 }
 
 _OF: Final[dict[str, dict[str, Tier]]] = {
+    # Whoever asks for it by its other name is refused.
     "table": {
         "": Tier.BREAKS_WRITES,
+        "name": Tier.BREAKS_WRITES,
         "row security": Tier.SECURITY,
         "force row security": Tier.SECURITY,
         "options": Tier.PERFORMANCE,
@@ -32,6 +34,7 @@ _OF: Final[dict[str, dict[str, Tier]]] = {
     },
     "column": {
         "": Tier.BREAKS_WRITES,
+        "name": Tier.BREAKS_WRITES,
         "type": Tier.BREAKS_WRITES,
         "not null": Tier.BREAKS_WRITES,
         "identity": Tier.BREAKS_WRITES,
@@ -45,6 +48,7 @@ _OF: Final[dict[str, dict[str, Tier]]] = {
     "sequence": {"": Tier.BREAKS_WRITES},
     "type": {
         "": Tier.BREAKS_WRITES,
+        "name": Tier.BREAKS_WRITES,
         "labels": Tier.BREAKS_WRITES,
         "base": Tier.BREAKS_WRITES,
         "not null": Tier.BREAKS_WRITES,
@@ -53,6 +57,7 @@ _OF: Final[dict[str, dict[str, Tier]]] = {
     # Its comment and its limits are whoever runs the server's to say.
     "database": {"definition": Tier.COSMETIC},
     "function": {"security definer": Tier.SECURITY},
+    "view": {"name": Tier.BEHAVIOUR},
 }
 
 _KIND: Final = {
@@ -83,7 +88,7 @@ def tier(difference: Difference) -> Tier:
         return Tier.SECURITY
     if attribute.startswith("not null constraint"):
         return Tier.WEAKER_INTEGRITY
-    found = _EVERYWHERE.get(attribute) or _OF.get(kind, {}).get(attribute)
+    found = _OF.get(kind, {}).get(attribute) or _EVERYWHERE.get(attribute)
     if found is not None:
         return found
     if kind == "column" and attribute == "default" and None in (difference.before, difference.after):
