@@ -209,6 +209,22 @@ def test_wrapped_failures_are_recognised_and_passwords_kept():
     assert explain(ValueError()) is None
 
 
+@pytest.mark.parametrize(
+    ("error", "message", "advice"),
+    [
+        (psycopg.errors.LockNotAvailable("canceling"), "PostgreSQL refused: canceling", "--verbose"),
+        (psycopg.errors.DiskFull("no space"), "PostgreSQL refused: no space", "--verbose"),
+        (psycopg.errors.AdminShutdown("terminating"), "The database cannot be reached: terminating", "--database-url"),
+        (psycopg.errors.TooManyConnections("too many"), "The database cannot be reached: too many", "--database-url"),
+        (psycopg.errors.ReadOnlySqlTransaction("no ALTER"), "PostgreSQL refused: no ALTER", "standby"),
+    ],
+)
+def test_only_a_connection_that_is_not_there_is_called_out_of_reach(error, message, advice):
+    explained = explain(error)
+    assert explained.message == message
+    assert advice in explained.advice
+
+
 def test_a_reader_that_has_had_enough_is_no_traceback(command):
     code = (
         "import sys; from truing.cli.app import main; import truing.cli.app as a; import click\n"

@@ -115,6 +115,14 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+_REFUSED: Final = {
+    "psycopg.InsufficientPrivilege": "Connect as a login that may, the tables' owner for instance (--verbose: where).",
+    "psycopg.ReadOnlySqlTransaction": "Connect to the primary: this is a standby, or read-only by default.",
+    "psycopg.Error": "--verbose shows where.",
+}
+"""Kind of error -> what to do, the narrowest first."""
+
+
 def explain(error: BaseException) -> TruingError | None:
     """Turn a failure that a person can do something about into a message and a hint; None for a mistake of ours."""
     seen: set[int] = set()
@@ -125,22 +133,24 @@ def explain(error: BaseException) -> TruingError | None:
         if isinstance(current, TruingError):
             return current
         kinds = {f"{each.__module__.partition('.')[0]}.{each.__name__}" for each in type(current).__mro__}
-        if "psycopg.OperationalError" in kinds:
+        if "psycopg.OperationalError" in kinds and _is_cut_off(current):
             return ConnectionFailedError(
                 f"The database cannot be reached: {_password_free(current)}",
                 hint="Check --database-url, TRUING_DATABASE_URL, DATABASE_URL or sqlalchemy.url.",
             )
         if "alembic.CommandError" in kinds:
             return TruingError(_password_free(current), hint="This came from Alembic; `alembic history` may tell more.")
-        if "psycopg.InsufficientPrivilege" in kinds:
-            return TruingError(
-                f"PostgreSQL refused: {_password_free(current)}",
-                hint="Connect as a login that may, the tables' owner for instance; --verbose shows where.",
-            )
-        if "psycopg.Error" in kinds:
-            return TruingError(f"PostgreSQL refused: {_password_free(current)}", hint="--verbose shows where.")
+        for kind, hint in _REFUSED.items():
+            if kind in kinds:
+                return TruingError(f"PostgreSQL refused: {_password_free(current)}", hint=hint)
         current = current.__cause__ or current.__context__
     return None
+
+
+def _is_cut_off(error: BaseException) -> bool:
+    """Tell whether there is no connection: a lock's timeout and a full disk are OperationalErrors as well."""
+    state = getattr(error, "sqlstate", None)
+    return state is None or state.startswith(("08", "28", "3D", "57P")) or state == "53300"
 
 
 def _password_free(error: BaseException) -> str:
