@@ -86,6 +86,13 @@ def create(metadata: MetaData, engine: Engine) -> None:
 
 def check_models(folder: Path, database: Database, code: str, **config: Any) -> list[Finding]:
     """Make tables of models (with `op.execute(...)` for what differs in the database), and check the models."""
+    with judged_models(folder, database, code, **config) as (_, findings):
+        return findings
+
+
+@contextmanager
+def judged_models(folder: Path, database: Database, code: str, **config: Any) -> Iterator[tuple[Any, list[Finding]]]:
+    """As `check_models`, with the module, to use its classes as long as the block lasts."""
     settings = Config(**config)
     with loaded(folder, code) as (module, warnings, mappers):
         metadata = module.Base.metadata
@@ -101,4 +108,4 @@ def check_models(folder: Path, database: Database, code: str, **config: Any) -> 
         with database.connect() as connection:
             usage = read_usage(connection, settings.application_role)
             context = Context(settings, read_snapshot(connection), usage, [metadata], mappers)
-        return list(check(context, warnings))
+        yield module, list(check(context, warnings))

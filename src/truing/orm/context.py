@@ -21,7 +21,7 @@ from truing.catalog.model import Constraint, Function, Sequence, Snapshot, UserT
 from truing.catalog.usage import Usage
 from truing.config import Config
 from truing.names import QualifiedName
-from truing.orm.cycles import required_cycles
+from truing.orm.cycles import flush_cycles, required_cycles
 from truing.orm.live import is_not_null
 from truing.orm.mirrors import mirrors
 from truing.orm.sources import Sources
@@ -98,6 +98,14 @@ class Context:
         return tuple(map(self._relationship, self._relationships_raw))
 
     @cached_property
+    def relationships_of(self) -> Mapping[Mapper[Any], list[MappedRelationship]]:
+        """The relationships of each class hierarchy, by its base."""
+        found: defaultdict[Mapper[Any], list[MappedRelationship]] = defaultdict(list)
+        for each in self.relationships:
+            found[each.relationship.parent.base_mapper].append(each)
+        return found
+
+    @cached_property
     def foreign_keys(self) -> tuple[LiveForeignKey, ...]:
         """The foreign keys that the database has on mapped tables; those of partitions are their parent's."""
         return tuple(
@@ -120,6 +128,11 @@ class Context:
     def required_cycles(self) -> tuple[tuple[LiveForeignKey, ...], ...]:
         """The circles of required foreign keys."""
         return required_cycles(self.types, self.foreign_keys)
+
+    @cached_property
+    def flush_cycles(self) -> tuple[tuple[LiveForeignKey, ...], ...]:
+        """The circles of relationships that one flush cannot write."""
+        return flush_cycles(self.types, self.foreign_keys)
 
     @cached_property
     def sequences(self) -> Mapping[QualifiedName, tuple[Sequence, ...]]:
@@ -288,35 +301,6 @@ class Context:
             return False
         keyed = any(by.primary_key for _, by in relationship.pairs)
         return keyed or any(is_not_null(self.types, live, column) for column in relationship.live_columns())
-
-    def database_deletes_all(self, relationship: MappedRelationship) -> bool:
-        """Tell whether deleting a parent in the database deletes all that the session would.
-
-        That is rows of every table of the children, and what their own cascades take along.
-        """
-        child = relationship.relationship.mapper
-        base = child.base_mapper.local_table
-        if relationship.referring is None or relationship.referring.table is not base:
-            return False
-        joined = [each for each in child.self_and_descendants if each.local_table is not base and not each.concrete]
-        if not all(self._goes_with_parent(each) for each in joined):
-            return False
-        own = [each for each in self.relationships if each.relationship.parent.base_mapper is child.base_mapper]
-        return all(
-            (each.key is not None and each.key.on_delete == "CASCADE") or each is relationship
-            for each in own
-            if each.deletes and each.is_one_to_many
-        ) and not any(each.is_many_to_many and not self._cascades(each.pairs) for each in own)
-
-    def _goes_with_parent(self, mapper: Mapper[Any]) -> bool:
-        table = self.tables.get(mapper.local_table)  # type: ignore[call-overload]
-        keys = table.live.foreign_keys if table and table.live else ()
-        primary = {str(each.name) for each in mapper.local_table.primary_key}
-        return any(set(key.columns) == primary and key.on_delete == "CASCADE" for key in keys)
-
-    def _cascades(self, pairs: Pairs) -> bool:
-        key = self.key_of(pairs)
-        return key is not None and key.on_delete == "CASCADE"
 
     def _one_table(self, pairs: Pairs, side: int) -> MappedTable | None:
         tables = {pair[side].table for pair in pairs}

@@ -1,4 +1,4 @@
-"""Which required foreign keys form circles? Foreign keys in; the keys of each circle out, in its order."""
+"""Which foreign keys form circles that nothing breaks? Foreign keys in; the keys of each circle out, in its order."""
 
 from __future__ import annotations
 
@@ -16,13 +16,31 @@ def required_cycles(types: Types, keys: Iterable[LiveForeignKey]) -> tuple[tuple
         types: the types of the database.
         keys: all foreign keys.
     """
+    return _circles(each for each in keys if _required(types, each) and not each.key.deferrable and each.key.enforced)
+
+
+def flush_cycles(types: Types, keys: Iterable[LiveForeignKey]) -> tuple[tuple[LiveForeignKey, ...], ...]:
+    """Find circles of relationships none of which is written after the rows (``post_update``).
+
+    Args:
+        types: the types of the database.
+        keys: all foreign keys.
+    """
+    along = [each for each in keys if not all(one.post_update for one in each.relationships)]
+    return tuple(circle for circle in _circles(along) if not all(_required(types, each) for each in circle))
+
+
+def _required(types: Types, key: LiveForeignKey) -> bool:
+    columns = [column for name in key.key.columns if (column := key.table.column(name)) is not None]
+    return all(is_not_null(types, key.table, column) for column in columns)
+
+
+def _circles(keys: Iterable[LiveForeignKey]) -> tuple[tuple[LiveForeignKey, ...], ...]:
     edges: dict[QualifiedName, dict[QualifiedName, LiveForeignKey]] = {}
     for each in keys:
-        columns = [column for name in each.key.columns if (column := each.table.column(name)) is not None]
-        required = all(is_not_null(types, each.table, column) for column in columns)
         target = each.key.references
         # A row may refer to itself: the key is checked when the statement has ended.
-        if required and not each.key.deferrable and each.key.enforced and target and target != each.table.name:
+        if target and target != each.table.name:
             edges.setdefault(each.table.name, {}).setdefault(target, each)
     return tuple(
         tuple(edges[one][other] for one, other in zip(cycle, (*cycle[1:], cycle[0]), strict=True))

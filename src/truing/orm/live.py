@@ -92,7 +92,9 @@ def allowed_values(table: Table, column: str) -> tuple[str, ...] | None:
     """Return the texts that a CHECK of the form ``column IN (...)`` allows; None where there is none."""
     pattern = re.compile(rf"\(\(?{re.escape(ident(column))}\)?(?:::text)?{_ONE_OF}", re.DOTALL)
     for each in table.constraints:
-        match = pattern.fullmatch(each.expression) if each.kind == "check" and each.expression else None
+        match = (
+            pattern.fullmatch(each.expression) if each.kind == "check" and each.expression and each.enforced else None
+        )
         if match is not None:
             listed = re.findall(r"'((?:[^']|'')*)'::", match["many"] or match["one"])
             return tuple(one.replace("''", "'") for one in listed)
@@ -100,8 +102,21 @@ def allowed_values(table: Table, column: str) -> tuple[str, ...] | None:
 
 
 def has_check_on(table: Table, column: str) -> bool:
-    """Tell whether a CHECK looks at this column."""
-    return any(each.kind == "check" and column in each.columns for each in table.constraints)
+    """Tell whether a CHECK says which values this column may have; that there is one, or how long, says nothing."""
+    name = re.escape(ident(column))
+    text = rf"(?:{name}|\({name}\)::text)"
+    nothing = re.compile(
+        rf"{name} IS NOT NULL"
+        rf"|(?:char_length|character_length|length|octet_length)\({text}\)"
+        rf"|(?:{text}|btrim\({text}\)|TRIM\(BOTH FROM {text}\)) <> ''::text"
+    )
+    return any(
+        each.kind == "check"
+        and each.enforced
+        and column in each.columns
+        and re.search(rf"(?<![\w$\"]){name}(?![\w$\"])", nothing.sub("", each.expression or column))
+        for each in table.constraints
+    )
 
 
 def longest(type_: str) -> int | None:

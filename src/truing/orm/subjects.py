@@ -181,6 +181,11 @@ class MappedRelationship(Subject, frozen=True, kw_only=True, eq=False, dict=True
         return "delete" in self.relationship.cascade
 
     @property
+    def post_update(self) -> bool:
+        """Whether its foreign key is written in an UPDATE of its own, when all rows are there."""
+        return bool(self.relationship.post_update)
+
+    @property
     def passive(self) -> bool | str:
         """``passive_deletes``: False, True or ``all``."""
         return self.relationship.passive_deletes
@@ -188,7 +193,8 @@ class MappedRelationship(Subject, frozen=True, kw_only=True, eq=False, dict=True
     @property
     def cannot_be_loaded(self) -> bool:
         """Whether deleting a parent raises, because the session would load children that are only written."""
-        return self.relationship.lazy == "write_only" and self.is_one_to_many and not self.passive
+        collects = self.is_one_to_many or self.is_many_to_many
+        return self.relationship.lazy == "write_only" and collects and not self.passive
 
     @property
     def referring_columns(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from truing.finding import Severity
+from truing.orm.cascades import gaps
 from truing.orm.context import Context
 from truing.orm.subjects import (
     MappedRelationship,
@@ -59,12 +60,12 @@ def loaded_database_cascade(subject: MappedRelationship, context: Context) -> It
     ```
 
     ## When it is quiet
-    Where the session has more to do than the database would: children with cascades of their own that the database
-    does not have, or children whose row is spread over several tables.
+    Where the session has more to do than the database would: children with cascades of their own (at any depth) that
+    the database does not have, or children whose row is spread over several tables.
     """
     if not subject.is_one_to_many or subject.key is None or subject.key.on_delete != "CASCADE":
         return
-    if subject.cannot_be_loaded or not subject.deletes or subject.passive or not context.database_deletes_all(subject):
+    if subject.cannot_be_loaded or not subject.deletes or subject.passive or any(gaps(context, subject)):
         return
     yield Problem(
         f"deleting {subject.a_parent} loads all of {subject.label} and deletes them one by one; the database does it"

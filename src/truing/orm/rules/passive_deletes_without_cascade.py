@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from truing.finding import Severity
 from truing.names import ident, idents
+from truing.orm.cascades import Gap, gaps
 from truing.orm.context import Context
 from truing.orm.subjects import (
     MappedRelationship,
@@ -13,16 +14,26 @@ from truing.orm.subjects import (
 from truing.rule import Problem, rule
 
 
-@rule("TR305", "passive-deletes-without-cascade", on=MappedRelationship, severity=Severity.ERROR, since="0.1")
-def passive_deletes_without_cascade(subject: MappedRelationship, _context: Context) -> Iterator[Problem]:
+@rule(
+    "TR305",
+    "passive-deletes-without-cascade",
+    on=MappedRelationship,
+    severity=Severity.ERROR,
+    since="0.1",
+    varies="warning where the database leaves something behind, rather than refusing",
+)
+def passive_deletes_without_cascade(subject: MappedRelationship, context: Context) -> Iterator[Problem]:
     """Find relationships that leave to the database what it does not do.
 
     ## What it does
-    Finds `passive_deletes=True` over a foreign key whose `ON DELETE` is NO ACTION or RESTRICT.
+    Finds `passive_deletes=True` over a foreign key whose `ON DELETE` is NO ACTION or RESTRICT; and over one that is
+    CASCADE, where only the session does the rest: what the children own themselves, the rows of their `secondary`,
+    their row in a parent's table (joined-table inheritance).
 
     ## Why is this bad?
     `passive_deletes` says: children that are not loaded are the database's business. The database refuses the delete
-    of a parent that still has children, so deleting fails or works by what happens to be loaded.
+    of a parent that still has children, or of a child that still has its own, so deleting fails or works by what
+    happens to be loaded.
 
     ## Example
     ```python
@@ -66,6 +77,13 @@ def passive_deletes_without_cascade(subject: MappedRelationship, _context: Conte
     that is a decision, and nothing is said about it. A foreign key that a trigger looks after cannot be told from one
     that nobody does.
     """
+    for gap in _of_children(subject, context):
+        yield Problem(
+            f"deleting {subject.a_parent} leaves {subject.label} that are not loaded to the database, and {gap.told}.",
+            remedy=f"{subject.relationship.key} = relationship(...) without passive_deletes, or ON DELETE CASCADE also"
+            " further down",
+            severity=None if gap.refused else Severity.WARNING,
+        )
     key = subject.key
     if key is None or subject.passive is not True or key.on_delete not in ("NO ACTION", "RESTRICT"):
         return
@@ -80,3 +98,14 @@ def passive_deletes_without_cascade(subject: MappedRelationship, _context: Conte
         f" FOREIGN KEY ({idents(key.columns)}) REFERENCES {parent} ({idents(key.referenced_columns)})"
         " ON DELETE CASCADE;",
     )
+
+
+def _of_children(subject: MappedRelationship, context: Context) -> list[Gap]:
+    """Find what the session would do about the children and a cascade of the database does not; the worst of it."""
+    key = subject.key
+    if key is None or key.on_delete != "CASCADE" or subject.passive is not True:
+        return []
+    if not subject.is_one_to_many or not subject.deletes:
+        return []
+    found = [each for each in gaps(context, subject) if not each.reported]
+    return sorted(found, key=lambda each: not each.refused)[:1]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy.orm import RelationshipProperty
 
 from truing.finding import Severity
 from truing.names import QualifiedName
@@ -99,5 +102,7 @@ def _remedy(table: QualifiedName, columns: tuple[str, ...], referenced: Qualifie
     return online("add_foreign_key_online", table, list(columns), referenced.name, list(targets), **elsewhere)
 
 
-def _first(other: object, subject: MappedRelationship) -> bool:
-    return id(other) < id(subject.relationship)
+def _first(other: RelationshipProperty[Any], subject: MappedRelationship) -> bool:
+    """Tell whether the other side is the one to speak of: in each run the same."""
+    one, two = ((each.parent.class_, each.key) for each in (other, subject.relationship))
+    return (one[0].__module__, one[0].__qualname__, one[1]) < (two[0].__module__, two[0].__qualname__, two[1])

@@ -19,7 +19,8 @@ def undeclared_trigger_value(subject: MappedColumn, context: Context) -> Iterato
 
     ## What it does
     Finds columns that a BEFORE trigger assigns (`NEW.column := ...`), where the model has no `server_onupdate`
-    (for UPDATE) or no `server_default` (for INSERT).
+    (for UPDATE) or no `server_default` (for INSERT), nor an `onupdate` or `default` that is SQL: what comes of that is
+    fetched as well.
 
     ## Why is this bad?
     After a flush the session believes in the value that it sent. Until the object is refreshed or the transaction ends,
@@ -61,7 +62,11 @@ def undeclared_trigger_value(subject: MappedColumn, context: Context) -> Iterato
     column, live, table = subject.column, subject.live, subject.owner.live
     if live is None or table is None or live.generated:
         return
-    declared = {"INSERT": column.server_default, "UPDATE": column.server_onupdate}
+    # What is given as SQL is fetched after the statement, as what the database gives by itself.
+    expressions = [
+        each if each is not None and each.is_clause_element else None for each in (column.default, column.onupdate)
+    ]
+    declared = {"INSERT": column.server_default or expressions[0], "UPDATE": column.server_onupdate or expressions[1]}
     told = {"INSERT": "server_default=FetchedValue()", "UPDATE": "server_onupdate=FetchedValue()"}
     for event in ("INSERT", "UPDATE"):
         trigger = written(context, table, event).get(live.name)

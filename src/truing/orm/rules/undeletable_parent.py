@@ -32,8 +32,9 @@ def undeletable_parent(subject: MappedRelationship, context: Context) -> Iterato
     refuses, so the error speaks of a NULL that nobody wrote. If the delete shall be refused, say so
     (`passive_deletes="all"`), and the database's error names the foreign key.
 
-    A `write_only` collection is never loaded, so that SQLAlchemy can neither delete the children nor empty their key:
-    deleting any parent raises `InvalidRequestError`, unless `passive_deletes` leaves the children to the database.
+    A `write_only` collection is never loaded, so that SQLAlchemy can neither delete the children (or the rows of a
+    `secondary`) nor empty their key: deleting any parent raises `InvalidRequestError`, unless `passive_deletes` leaves
+    them to the database.
 
     ## Example
     ```python
@@ -74,7 +75,7 @@ def undeletable_parent(subject: MappedRelationship, context: Context) -> Iterato
             f"deleting {subject.a_parent} always fails: {subject.label} is write-only, and SQLAlchemy cannot load what"
             " is in it.",
             remedy=f"leave it to the database: {name} = relationship(..., passive_deletes=True), and a foreign key that"
-            " is ON DELETE CASCADE or SET NULL",
+            f" is ON DELETE CASCADE{'' if subject.is_many_to_many else ' or SET NULL'}",
             severity=Severity.ERROR,
         )
         return

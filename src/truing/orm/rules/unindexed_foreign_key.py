@@ -74,7 +74,7 @@ def unindexed_foreign_key(subject: LiveForeignKey, _context: Context) -> Iterato
         return
     partly = partly_covering_index(table, key.columns) if len(key.columns) > 1 else None
     used = key.on_delete in ("CASCADE", "SET NULL", "SET DEFAULT") or any(
-        r.is_one_to_many for r in subject.relationships
+        r.is_one_to_many or r.is_many_to_many for r in subject.relationships
     )
     missing = "has no index" if partly is None else f"has no index of its own, only {partly.name} over a part"
     rows = "all" if partly is None else "a part"

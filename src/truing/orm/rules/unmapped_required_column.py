@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Column as ModelColumn
+from sqlalchemy.orm import Mapper
 
 from truing.finding import Severity
 from truing.names import ident
@@ -24,10 +28,12 @@ def unmapped_required_column(subject: MappedTable, context: Context) -> Iterator
     """Find required columns that the models leave out.
 
     ## What it does
-    Finds columns that are NOT NULL without a default in the database, and that no attribute is mapped to.
+    Finds columns that are NOT NULL without a default in the database, and that no attribute is mapped to, or only one
+    of a class that shares its table with others (single-table inheritance).
 
     ## Why is this bad?
-    Every INSERT through the ORM fails (`NotNullViolation`).
+    Every INSERT through the ORM fails (`NotNullViolation`); with single-table inheritance, every INSERT of the classes
+    that do not have the column.
 
     ## Example
     ```python
@@ -55,19 +61,37 @@ def unmapped_required_column(subject: MappedTable, context: Context) -> Iterator
         return
     for column in subject.live.columns:
         known = [each for each in subject.table.columns if each.name == column.name]
-        mapped = any(attribute(mapper, each) for mapper in subject.mappers for each in known)
+        having = [mapper for mapper in subject.mappers if any(attribute(mapper, each) for each in known)]
+        lacking = _siblings(subject, having, known) if having else subject.mappers
         given = any(each.default is not None or each.server_default is not None for each in known)
-        if mapped or given or (known and not subject.mappers):
+        if given or (known and not subject.mappers) or (having and not lacking):
             continue
         if not is_not_null(context.types, subject.live, column) or has_default(context.types, column):
             continue
         if may_write(context, subject.live, column.name, "INSERT"):
             continue
-        names = ", ".join(mapper.class_.__name__ for mapper in subject.mappers) or subject.name.sql
+        names = ", ".join(mapper.class_.__name__ for mapper in lacking) or subject.name.sql
+        told = f"only {having[0].class_.__name__} has it" if having else "nothing is mapped to it"
+        where = f"{subject.name.sql}.{ident(column.name)}"
         yield Problem(
-            f"every INSERT of {names} fails: {subject.name.sql}.{ident(column.name)} is NOT NULL without a default, and"
-            " nothing is mapped to it.",
+            f"every INSERT of {names} fails: {where} is NOT NULL without a default, and {told}.",
             subject=f"{subject.label}.{column.name}",
-            remedy=f"map {column.name} ({column.type}), or:\n"
-            f"ALTER TABLE {subject.name.sql} ALTER COLUMN {ident(column.name)} DROP NOT NULL;",
+            remedy=(f"mapped_column(nullable=True) in {having[0].class_.__name__}, and:\n" if having else "")
+            + (f"map {column.name} ({column.type}), or:\n" if not having else "")
+            + f"ALTER TABLE {subject.name.sql} ALTER COLUMN {ident(column.name)} DROP NOT NULL;",
         )
+
+
+def _siblings(
+    subject: MappedTable, having: Sequence[Mapper[Any]], known: Iterable[ModelColumn[Any]]
+) -> tuple[Mapper[Any], ...]:
+    """Find the classes of the same hierarchy that insert into the table and leave the column out."""
+    hierarchy = dict.fromkeys(each for mapper in having for each in mapper.base_mapper.self_and_descendants)
+    return tuple(
+        each
+        for each in hierarchy
+        # A base without an identity of its own is never inserted.
+        if each.polymorphic_identity is not None
+        and subject.table in each.tables
+        and not any(attribute(each, column) for column in known)
+    )

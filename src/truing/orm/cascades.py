@@ -1,0 +1,87 @@
+"""What does the session do about the children of a deleted parent that the database, left alone, does not?
+
+A relationship to the children goes in, with the database's own cascades around it; every gap between the two comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+import msgspec
+from sqlalchemy.orm import Mapper
+
+from truing.orm.context import Context
+from truing.orm.subjects import MappedRelationship
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Something that only the session does.
+
+    Attributes:
+        told: what the database does instead, as the end of a sentence about the children.
+        refused: whether it refuses the delete, rather than leaving something behind.
+        reported: whether a rule says it of a relationship of the children already.
+    """
+
+    told: str
+    refused: bool = False
+    reported: bool = False
+
+
+def gaps(
+    context: Context, relationship: MappedRelationship, seen: AbstractSet[MappedRelationship] = frozenset()
+) -> Iterator[Gap]:
+    """Compare what becomes of children that the session deletes with what the database makes of them by itself.
+
+    Args:
+        context: with the database's foreign keys.
+        relationship: from the parent to the children, over a foreign key that is ON DELETE CASCADE.
+        seen: the relationships that the question came along.
+    """
+    child = relationship.relationship.mapper
+    classes = dict.fromkeys((*child.iterate_to_root(), *child.self_and_descendants))
+    seen = {*seen, relationship}
+    yield from _rows(context, relationship, [each for each in classes if not each.concrete])
+    for each in context.relationships_of[child.base_mapper]:
+        if each.relationship.parent in classes and each not in seen:
+            yield from _along(context, each, seen)
+
+
+def _rows(context: Context, relationship: MappedRelationship, classes: list[Mapper[Any]]) -> Iterator[Gap]:
+    """A row of joined-table inheritance is several, and a cascade begins at one of them."""
+    base = relationship.relationship.mapper.base_mapper.local_table
+    first = relationship.referring
+    if first is None or first.table is not base:
+        where = first.name.sql if first else "one of their tables"
+        yield Gap(f"it deletes their rows in {where} and leaves those in {base}")
+        return
+    for table in dict.fromkeys(each.local_table for each in classes if each.local_table is not base):
+        mapped = context.tables.get(table)  # type: ignore[call-overload]
+        live = mapped.live if mapped else None
+        primary = {str(column.name) for column in table.primary_key}
+        keys = [key for key in live.foreign_keys if set(key.columns) == primary] if live else []
+        if not any(key.on_delete == "CASCADE" for key in keys):
+            names = ", ".join(key.name for key in keys)
+            yield Gap(f"it refuses ({names} is not ON DELETE CASCADE)" if keys else f"it leaves {table}", bool(keys))
+
+
+def _along(context: Context, one: MappedRelationship, seen: AbstractSet[MappedRelationship]) -> Iterator[Gap]:
+    """Follow a relationship of the deleted children."""
+    key, action = one.key, one.key.on_delete if one.key else None
+    deletes = one.deletes or any("delete" in twin.cascade for twin in one.twins)
+    if not one.is_one_to_many and not one.is_many_to_many:
+        if one.deletes:
+            yield Gap(f"it leaves {one.label}, which only the session deletes")
+    elif action in ("NO ACTION", "RESTRICT") and key is not None:
+        # What the session refuses as well is no difference.
+        if one.passive != "all" and (deletes or one.is_many_to_many or not context.refuses_null(one)):
+            yield Gap(f"it refuses where there are {one.label} ({key.name} is ON DELETE {action})", refused=True)
+    elif one.is_many_to_many or deletes:
+        if action != "CASCADE":
+            yield Gap(f"it leaves {one.label}", reported=key is not None)
+        elif one.is_one_to_many:
+            yield from gaps(context, one, seen)
+    elif not one.passive and action != "SET NULL":
+        yield Gap(f"it does not empty the key of {one.label}", reported=True)
