@@ -317,3 +317,43 @@ def test_a_joined_child_that_a_cascade_would_leave_half(tmp_path, database):
         """
     # passive_deletes would be wrong here: the database would leave the parties' rows behind.
     assert found(tmp_path, database, code) == []
+
+
+def test_classes_of_one_name_are_told_apart(tmp_path, database):
+    code = f"""
+        class Shop:
+            class Item(Base):
+                __tablename__ = "shop_items"
+                {ID}
+                box_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("boxes.id"), index=True)
+        class Item(Base):
+            __tablename__ = "items"
+            {ID}
+            box_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("boxes.id"), index=True)
+        class Box(Base):
+            __tablename__ = "boxes"
+            {ID}
+            theirs: Mapped[list[Shop.Item]] = relationship(Shop.Item)
+            ours: Mapped[list[Item]] = relationship(Item)
+        op.execute("ALTER TABLE items DROP COLUMN box_id CASCADE")
+        op.execute("ALTER TABLE shop_items DROP COLUMN box_id CASCADE")
+        """
+    subjects = {subject for rule, subject in found(tmp_path, database, code) if rule == "missing-column"}
+    assert len(subjects) == 2
+    assert all(each.endswith((".Shop.Item.box_id", ".Item.box_id")) for each in subjects)
+
+
+def test_a_warning_of_sqlalchemy_s_is_about_the_relationship_that_it_names_first(tmp_path, database):
+    code = f"""
+        class Tenant(Base):
+            __tablename__ = "tenants"
+            {ID}
+        class Profile(Base):
+            __tablename__ = "profiles"
+            {ID}
+            tenant_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tenants.id"), index=True)
+            tenant: Mapped[Tenant | None] = relationship()
+            owner: Mapped[Tenant | None] = relationship()
+        """
+    (finding,) = check_models(tmp_path, database, code)
+    assert finding.message.startswith(f"relationship '{finding.subject}' ")

@@ -392,3 +392,43 @@ def test_a_check_that_is_not_enforced_refuses_nothing(tmp_path, database):
 
     code = kinds("", """op.execute("ALTER TABLE orders ADD CONSTRAINT odd CHECK (state IN ('open')) NOT ENFORCED")""")
     assert_used(tmp_path, database, code, use, None, [("unvalidated-constraint", "public.orders.odd"), *TEXT])
+
+
+def members(column, *, mapped):
+    key = 'ForeignKey("{}.id", ondelete="CASCADE"), primary_key=True'
+    columns = [f'Column("user_id", {key.format("users")})', f'Column("team_id", {key.format("teams")}, index=True)']
+    table = f'members = Table("members", Base.metadata, {", ".join(columns)}, Column("role", Text, {column}))'
+    options = ', overlaps="users,teams"' if mapped else ""
+    return f"""
+        {table}
+        class User(Base):
+            __tablename__ = "users"
+            {ID}
+            teams: Mapped[list["Team"]] = relationship(secondary="members"{options}, back_populates="users")
+        class Team(Base):
+            __tablename__ = "teams"
+            {ID}
+            users: Mapped[list["User"]] = relationship(secondary="members"{options}, back_populates="teams")
+        {'Member = type("Member", (Base,), {"__table__": members})' if mapped else ""}
+        """
+
+
+@pytest.mark.parametrize(
+    ("models", "error", "severity"),
+    [
+        (members("nullable=False", mapped=False), IntegrityError, "error"),
+        (members("nullable=False", mapped=True), IntegrityError, "warning"),
+        (members("nullable=False, default='x', server_default='x'", mapped=False), None, None),
+        (members("nullable=True", mapped=True), None, None),
+    ],
+    ids=["required", "required, and mapped", "with a default", "optional"],
+)
+def test_a_secondary_with_more_than_its_keys(models, error, severity, tmp_path, database):
+    def use(session, m):
+        session.add(m.User(teams=[m.Team()]))
+        session.flush()
+
+    expected = [("unmapped-required-column", "public.members.role")] if error else []
+    assert_used(tmp_path, database, models, use, error, expected)
+    with judged_models(tmp_path, database, models) as (_, findings):
+        assert [str(each.severity) for each in findings] == ([severity] if severity else [])

@@ -6,7 +6,6 @@ A relationship to the children goes in, with the database's own cascades around 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 import msgspec
@@ -30,22 +29,24 @@ class Gap(msgspec.Struct, frozen=True):
     reported: bool = False
 
 
-def gaps(
-    context: Context, relationship: MappedRelationship, seen: AbstractSet[MappedRelationship] = frozenset()
-) -> Iterator[Gap]:
+def gaps(context: Context, relationship: MappedRelationship) -> Iterator[Gap]:
     """Compare what becomes of children that the session deletes with what the database makes of them by itself.
 
     Args:
         context: with the database's foreign keys.
         relationship: from the parent to the children, over a foreign key that is ON DELETE CASCADE.
-        seen: the relationships that the question came along.
     """
+    return _below(context, relationship, {relationship})
+
+
+def _below(context: Context, relationship: MappedRelationship, seen: set[MappedRelationship]) -> Iterator[Gap]:
+    """Look at the children, and along what they own; at each relationship once, however many ways lead there."""
     child = relationship.relationship.mapper
     classes = dict.fromkeys((*child.iterate_to_root(), *child.self_and_descendants))
-    seen = {*seen, relationship}
     yield from _rows(context, relationship, [each for each in classes if not each.concrete])
     for each in context.relationships_of[child.base_mapper]:
         if each.relationship.parent in classes and each not in seen:
+            seen.add(each)
             yield from _along(context, each, seen)
 
 
@@ -67,7 +68,7 @@ def _rows(context: Context, relationship: MappedRelationship, classes: list[Mapp
             yield Gap(f"it refuses ({names} is not ON DELETE CASCADE)" if keys else f"it leaves {table}", bool(keys))
 
 
-def _along(context: Context, one: MappedRelationship, seen: AbstractSet[MappedRelationship]) -> Iterator[Gap]:
+def _along(context: Context, one: MappedRelationship, seen: set[MappedRelationship]) -> Iterator[Gap]:
     """Follow a relationship of the deleted children."""
     key, action = one.key, one.key.on_delete if one.key else None
     deletes = one.deletes or any("delete" in twin.cascade for twin in one.twins)
@@ -82,6 +83,6 @@ def _along(context: Context, one: MappedRelationship, seen: AbstractSet[MappedRe
         if action != "CASCADE":
             yield Gap(f"it leaves {one.label}", reported=key is not None)
         elif one.is_one_to_many:
-            yield from gaps(context, one, seen)
+            yield from _below(context, one, seen)
     elif not one.passive and action != "SET NULL":
         yield Gap(f"it does not empty the key of {one.label}", reported=True)

@@ -78,6 +78,16 @@ class Context:
         }
 
     @cached_property
+    def class_names(self) -> Mapping[Mapper[Any], str]:
+        """What each class is called: by its name, and with its module where several have that name."""
+        many = Counter(mapper.class_.__name__ for mapper in self.mappers)
+        return {
+            mapper: name if many[name] == 1 else f"{mapper.class_.__module__}.{mapper.class_.__qualname__}"
+            for mapper in self.mappers
+            for name in (mapper.class_.__name__,)
+        }
+
+    @cached_property
     def by_name(self) -> Mapping[QualifiedName, MappedTable]:
         """The tables of the models, by where they are in the database."""
         return {each.name: each for each in self.tables.values()}
@@ -103,6 +113,15 @@ class Context:
         found: defaultdict[Mapper[Any], list[MappedRelationship]] = defaultdict(list)
         for each in self.relationships:
             found[each.relationship.parent.base_mapper].append(each)
+        return found
+
+    @cached_property
+    def _relationships_along(self) -> Mapping[tuple[int, MappedTable], list[MappedRelationship]]:
+        """The relationships along each foreign key of a table."""
+        found: defaultdict[tuple[int, MappedTable], list[MappedRelationship]] = defaultdict(list)
+        for each in self.relationships:
+            if each.key is not None and each.referring is not None:
+                found[id(each.key), each.referring].append(each)
         return found
 
     @cached_property
@@ -158,7 +177,7 @@ class Context:
         """The mapped classes with a table that is there."""
         return tuple(
             MappedClass(
-                label=mapper.class_.__name__,
+                label=self.class_names[mapper],
                 place=self.sources.of(mapper.class_),
                 mapper=mapper,
                 owner=self.tables[mapper.local_table],
@@ -220,6 +239,7 @@ class Context:
             writable=self.usage.relations.get(name, False),
             mappers=tuple(mappers),
             secondary_of=tuple(secondary_of),
+            classes=self.class_names,
         )
 
     def _columns(self, table: MappedTable) -> Iterator[MappedColumn]:
@@ -229,7 +249,7 @@ class Context:
             mapper = next((each for each in table.mappers if attribute(each, column)), None)
             key = (attribute(mapper, column) if mapper else None) or str(column.name)
             yield MappedColumn(
-                label=f"{mapper.class_.__name__}.{key}" if mapper else f"{table.label}.{column.name}",
+                label=f"{self.class_names[mapper]}.{key}" if mapper else f"{table.label}.{column.name}",
                 place=self.sources.of(mapper.class_, key) if mapper else table.place,
                 owner=table,
                 column=column,
@@ -243,17 +263,19 @@ class Context:
         referring, referenced = self._one_table(pairs, 1), self._one_table(pairs, 0)
         twins = (
             each
-            for each in self._relationships_raw
+            for each in relationship.parent.relationships
             if each is not relationship
             and each.parent is relationship.parent
+            and not each.viewonly
             and each.direction is relationship.direction
             and _same(each.synchronize_pairs or (), pairs)
         )
-        class_ = relationship.parent.class_
         return MappedRelationship(
-            label=f"{class_.__name__}.{relationship.key}",
-            place=self.sources.of(class_, relationship.key),
+            label=f"{self.class_names[relationship.parent]}.{relationship.key}",
+            place=self.sources.of(relationship.parent.class_, relationship.key),
             relationship=relationship,
+            parent=self.class_names[relationship.parent],
+            target=self.class_names.get(relationship.mapper, relationship.mapper.class_.__name__),
             pairs=pairs,
             secondary_pairs=_pairs(relationship.secondary_synchronize_pairs),
             key=self.key_of(pairs),
@@ -314,7 +336,7 @@ class Context:
             owner=table,
             key=key,
             parent=self.by_name.get(key.references) if key.references else None,
-            relationships=tuple(each for each in self.relationships if each.key is key and each.referring is table),
+            relationships=tuple(self._relationships_along.get((id(key), table), ())),
         )
 
 

@@ -42,10 +42,22 @@ def _circles(keys: Iterable[LiveForeignKey]) -> tuple[tuple[LiveForeignKey, ...]
         # A row may refer to itself: the key is checked when the statement has ended.
         if target and target != each.table.name:
             edges.setdefault(each.table.name, {}).setdefault(target, each)
+    _cut_ends(edges)
     return tuple(
         tuple(edges[one][other] for one, other in zip(cycle, (*cycle[1:], cycle[0]), strict=True))
         for cycle in _cycles(edges)
     )
+
+
+def _cut_ends(edges: dict[QualifiedName, dict[QualifiedName, LiveForeignKey]]) -> None:
+    """Take out the tables that no circle goes through because it would end or begin there; of most nothing is left."""
+    while True:
+        entered = {target for targets in edges.values() for target in targets}
+        ends = [name for name, targets in edges.items() if name not in entered or edges.keys().isdisjoint(targets)]
+        for name in ends:
+            del edges[name]
+        if not ends:
+            return
 
 
 def _cycles(edges: dict[QualifiedName, dict[QualifiedName, LiveForeignKey]]) -> Iterator[tuple[QualifiedName, ...]]:

@@ -93,11 +93,14 @@ def _unused(context: Context, active: set[str], used: set[tuple[str, int, str]])
 
 
 def _warnings(context: Context, texts: Iterable[str]) -> Iterator[MapperWarning]:
-    mirrored = [
-        {f"'{each.label}'" for each in (one, other)} for one, others in context.mirrors.items() for other in others
-    ]
+    # SQLAlchemy calls a class by its bare name.
+    called = {each: f"'{each.relationship}'" for each in context.relationships}
+    mirrored = [{called[one], called[other]} for one, others in context.mirrors.items() for other in others]
     for text in texts:
-        named = next((each for each in context.relationships if f"'{each.label}'" in text), None)
+        # What it speaks of comes first; what that is in conflict with follows.
+        named = min(
+            (each for each in called if called[each] in text), key=lambda each: text.index(called[each]), default=None
+        )
         label = named.label if named else text.partition(".")[0]
         place = named.place if named else None
         known = any(all(name in text for name in names) for names in mirrored)

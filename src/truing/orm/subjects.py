@@ -7,6 +7,7 @@ A rule names the type of its subject (``on=``) and yields messages or problems; 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -58,6 +59,7 @@ class MappedTable(Subject, frozen=True, kw_only=True, eq=False, dict=True):
         writable: whether rows of it can be written.
         mappers: the classes that are mapped to it.
         secondary_of: the relationships that go through it.
+        classes: what each class is called (:attr:`truing.orm.context.Context.class_names`).
     """
 
     table: ModelTable
@@ -68,13 +70,19 @@ class MappedTable(Subject, frozen=True, kw_only=True, eq=False, dict=True):
     writable: bool = True
     mappers: tuple[Mapper[Any], ...] = ()
     secondary_of: tuple[RelationshipProperty[Any], ...] = ()
+    classes: Mapping[Mapper[Any], str] = msgspec.field(default_factory=dict)
+
+    @property
+    def class_names(self) -> str:
+        """The classes that are mapped to it, for a message; empty where there is none."""
+        return ", ".join(self.classes[mapper] for mapper in self.mappers)
 
     def column_name(self, name: str) -> str:
         """Write a column of it for a message: by its mapped name where it has one."""
         for mapper in self.mappers:
             for column in self.table.columns:
                 if column.name == name and (key := attribute(mapper, column)):
-                    return f"{mapper.class_.__name__}.{key}"
+                    return f"{self.classes[mapper]}.{key}"
         return f"{self.name.name}.{name}"
 
 
@@ -120,7 +128,7 @@ class MappedClass(Subject, frozen=True, kw_only=True, eq=False, dict=True):
     @property
     def name(self) -> str:
         """The class's name."""
-        return self.mapper.class_.__name__
+        return self.label
 
     @property
     def has_own_table(self) -> bool:
@@ -134,6 +142,8 @@ class MappedRelationship(Subject, frozen=True, kw_only=True, eq=False, dict=True
 
     Attributes:
         relationship: as SQLAlchemy has it.
+        parent: the name of the class that declares it.
+        target: the name of the class that it leads to.
         pairs: its columns; for one through a secondary, those of the declaring side.
         secondary_pairs: those of the other side.
         key: the foreign key in the database behind the pairs.
@@ -143,6 +153,8 @@ class MappedRelationship(Subject, frozen=True, kw_only=True, eq=False, dict=True
     """
 
     relationship: RelationshipProperty[Any]
+    parent: str
+    target: str
     pairs: Pairs
     secondary_pairs: Pairs = ()
     key: Constraint | None = None
@@ -154,16 +166,6 @@ class MappedRelationship(Subject, frozen=True, kw_only=True, eq=False, dict=True
     def a_parent(self) -> str:
         """The class on its own side with its article: ``a User``, ``an Order``."""
         return with_article(self.parent)
-
-    @property
-    def parent(self) -> str:
-        """The name of the class that declares it."""
-        return self.relationship.parent.class_.__name__
-
-    @property
-    def target(self) -> str:
-        """The name of the class that it leads to."""
-        return self.relationship.mapper.class_.__name__
 
     @property
     def is_one_to_many(self) -> bool:

@@ -45,7 +45,7 @@ def missing_table(subject: MappedTable, context: Context) -> Iterator[Problem]:
         return
     elsewhere = sorted(each.sql for each in context.usage.relations if each.name == subject.name.name)
     hint = f" There is {', '.join(elsewhere)}: is the search path of this connection right?" if elsewhere else ""
-    names = ", ".join(mapper.class_.__name__ for mapper in subject.mappers)
+    names = subject.class_names
     yield Problem(
         f"{names + ' is mapped to' if names else 'the models have'} {subject.name.sql}, which this database does not"
         f" have.{hint}",

@@ -17,7 +17,7 @@ from truing.rule import Problem, rule
 
 
 @rule("TR302", "non-unique-secondary", on=MappedTable, severity=Severity.WARNING, since="0.1")
-def non_unique_secondary(subject: MappedTable, _context: Context) -> Iterator[Problem]:
+def non_unique_secondary(subject: MappedTable, context: Context) -> Iterator[Problem]:
     """Find association tables without a key over both sides.
 
     ## What it does
@@ -80,7 +80,7 @@ def non_unique_secondary(subject: MappedTable, _context: Context) -> Iterator[Pr
         columns = tuple(dict.fromkeys(str(by.name) for _, by in pairs if by.table is subject.table))
         if not columns or is_unique(subject.live, columns):
             continue
-        through = ", ".join(f"{one.parent.class_.__name__}.{one.key}" for one in subject.secondary_of)
+        through = ", ".join(f"{context.class_names[one.parent]}.{one.key}" for one in subject.secondary_of)
         yield Problem(
             f"{subject.name.sql} may hold the same pair ({', '.join(columns)}) twice; removing it from {through} then"
             " fails, because the DELETE matches two rows.",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Column as ModelColumn
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import Mapper, RelationshipProperty
 
 from truing.finding import Severity
 from truing.names import ident
@@ -23,17 +23,25 @@ from truing.orm.triggers import may_write
 from truing.rule import Problem, rule
 
 
-@rule("TR316", "unmapped-required-column", on=MappedTable, severity=Severity.ERROR, since="0.1")
+@rule(
+    "TR316",
+    "unmapped-required-column",
+    on=MappedTable,
+    severity=Severity.ERROR,
+    since="0.1",
+    varies="warning for the secondary of a relationship that a class is mapped to as well",
+)
 def unmapped_required_column(subject: MappedTable, context: Context) -> Iterator[Problem]:
     """Find required columns that the models leave out.
 
     ## What it does
     Finds columns that are NOT NULL without a default in the database, and that no attribute is mapped to, or only one
-    of a class that shares its table with others (single-table inheritance).
+    of a class that shares its table with others (single-table inheritance); and such columns of a `secondary` beside
+    its foreign keys.
 
     ## Why is this bad?
     Every INSERT through the ORM fails (`NotNullViolation`); with single-table inheritance, every INSERT of the classes
-    that do not have the column.
+    that do not have the column; through a `secondary`, every addition to the collection.
 
     ## Example
     ```python
@@ -57,28 +65,37 @@ def unmapped_required_column(subject: MappedTable, context: Context) -> Iterator
     ## When it is quiet
     Where a BEFORE INSERT trigger fills the column, or might.
     """
-    if subject.live is None or not (subject.mappers or subject.secondary_of):
-        return
-    for column in subject.live.columns:
+    live = subject.live
+    for column in live.columns if live else ():
         known = [each for each in subject.table.columns if each.name == column.name]
-        having = [mapper for mapper in subject.mappers if any(attribute(mapper, each) for each in known)]
-        lacking = _siblings(subject, having, known) if having else subject.mappers
         given = any(each.default is not None or each.server_default is not None for each in known)
-        if given or (known and not subject.mappers) or (having and not lacking):
+        if live is None or given or not is_not_null(context.types, live, column) or has_default(context.types, column):
             continue
-        if not is_not_null(context.types, subject.live, column) or has_default(context.types, column):
+        if may_write(context, live, column.name, "INSERT"):
             continue
-        if may_write(context, subject.live, column.name, "INSERT"):
+        having = [each for each in subject.mappers if any(attribute(each, one) for one in known)]
+        lacking = _siblings(subject, having, known) if having else subject.mappers
+        through = [each for each in subject.secondary_of if not _writes(each, column.name)]
+        where = f"{subject.name.sql}.{ident(column.name)} is NOT NULL without a default"
+        nullable = f"ALTER TABLE {subject.name.sql} ALTER COLUMN {ident(column.name)} DROP NOT NULL;"
+        if lacking:
+            names = ", ".join(map(context.class_names.__getitem__, lacking))
+            told = f"only {context.class_names[having[0]]} has it" if having else "nothing is mapped to it"
+            message = f"every INSERT of {names} fails: {where}, and {told}."
+            remedy = f"mapped_column(nullable=True), and:\n{nullable}"
+            if not having:
+                remedy = f"map {column.name} ({column.type}), or:\n{nullable}"
+        elif through:
+            names = ", ".join(f"{context.class_names[each.parent]}.{each.key}" for each in through)
+            message = f"adding to {names} fails: {where}, and a secondary's row is written with its keys alone."
+            remedy = f"relationship(..., viewonly=True), and objects of {subject.class_names}" if having else nullable
+        else:
             continue
-        names = ", ".join(mapper.class_.__name__ for mapper in lacking) or subject.name.sql
-        told = f"only {having[0].class_.__name__} has it" if having else "nothing is mapped to it"
-        where = f"{subject.name.sql}.{ident(column.name)}"
         yield Problem(
-            f"every INSERT of {names} fails: {where} is NOT NULL without a default, and {told}.",
+            message,
             subject=f"{subject.label}.{column.name}",
-            remedy=(f"mapped_column(nullable=True) in {having[0].class_.__name__}, and:\n" if having else "")
-            + (f"map {column.name} ({column.type}), or:\n" if not having else "")
-            + f"ALTER TABLE {subject.name.sql} ALTER COLUMN {ident(column.name)} DROP NOT NULL;",
+            remedy=remedy,
+            severity=None if lacking or not having else Severity.WARNING,
         )
 
 
@@ -95,3 +112,9 @@ def _siblings(
         and subject.table in each.tables
         and not any(attribute(each, column) for column in known)
     )
+
+
+def _writes(relationship: RelationshipProperty[Any], column: str) -> bool:
+    """Tell whether a relationship through a secondary gives a column of it."""
+    pairs = (*(relationship.synchronize_pairs or ()), *(relationship.secondary_synchronize_pairs or ()))
+    return any(by.name == column for _, by in pairs)

@@ -78,8 +78,8 @@ def unstorable_polymorphic_identity(subject: MappedClass, context: Context) -> I
         if (labels is None or identity in labels) and (limit is None or len(identity) <= limit):
             continue
         yield Problem(
-            f"no {mapper.class_.__name__} can be inserted: {live.name.sql}.{ident(column.name)} does not take"
+            f"no {context.class_names[mapper]} can be inserted: {live.name.sql}.{ident(column.name)} does not take"
             f" {identity!r}.",
-            subject=f"{mapper.class_.__name__}.{column.name}",
+            subject=f"{context.class_names[mapper]}.{column.name}",
             remedy=f"let the type or CHECK of {live.name.sql}.{ident(column.name)} allow {literal(identity)}",
         )
