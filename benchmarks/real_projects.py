@@ -44,6 +44,8 @@ class Project:
         self.name, self.url = name, url
         self.venv = folder / name
         self.folder = folder / f"{name}.work"
+        # Apart from what it is about: in a project's folder, what is written counts as a change of the project.
+        self.results = folder / f"{name}.results"
 
     def install(self, python: str) -> None:
         """Make the environment: the project first, then what truing needs, whatever the project pins."""
@@ -60,6 +62,7 @@ class Project:
     def write(self) -> None:
         """Copy the project's files, with the address of its database in them."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.results.mkdir(parents=True, exist_ok=True)
         for source in (HERE / "projects" / self.name).iterdir():
             text = source.read_text()
             for driver in ("psycopg2", "asyncpg", "psycopg"):
@@ -85,7 +88,7 @@ class Project:
             "PATH": f"{self.venv / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "DATABASE_URL": self.url,
             "PYTHONPATH": str(self.folder),
-            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "XDG_CACHE_HOME": str(self.results / "cache"),
         }
         started = time.monotonic()
         done = subprocess.run(
@@ -118,7 +121,7 @@ class Project:
             "orm": ("truing", "orm"),
         }.items():
             done, told[f"{name}, s"] = self.run(*words, "--output-format", "json")
-            (self.folder / f"{name}.json").write_text(done.stdout)
+            (self.results / f"{name}.json").write_text(done.stdout)
             told[name] = _counts(done)
         return told
 

@@ -162,6 +162,9 @@ def test_a_choice_of_nothing_is_refused(shop, capsys):
     said = capsys.readouterr().err
     assert "No table fits orders." in said
     assert "A name without a schema means public. There are tables in: public, shop" in said
+    assert run(["describe", "--schema", "nope"]) == 2
+    said = capsys.readouterr().err
+    assert "No table fits --schema nope.\n  There are tables in: public, shop" in said
 
 
 def test_unmanaged_tables_are_left_out_and_named(shop, capsys, tmp_path):

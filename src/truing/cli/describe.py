@@ -209,6 +209,7 @@ def _chosen(invocation: Invocation, taken: Taken, asked: dict[str, Any]) -> tupl
     from truing.errors import UsageError
     from truing.names import QualifiedName
     from truing.patterns import table_patterns
+    from truing.report.clean import clean
 
     path, schemas = taken.search_path, frozenset(asked["schema"])
     patterns = table_patterns(asked["tables"], path, source="--tables")
@@ -226,10 +227,11 @@ def _chosen(invocation: Invocation, taken: Taken, asked: dict[str, Any]) -> tupl
     theirs = [name for name in there if not wanted(name)]
     chosen = choose(taken.snapshot, wanted if chooses or theirs else None)
     if chooses and not chosen.shown.tables and not chosen.shown.views:
-        schemas_there = ", ".join(sorted({name.schema for name in there})) or "no schema"
+        schemas_there = ", ".join(sorted({clean(name.schema) for name in there})) or "no schema"
+        bare = f"A name without a schema means {', '.join(path)}. " if asked["tables"] else ""
         raise UsageError(
             f"No table fits {', '.join([*asked['tables'], *(f'--schema {name}' for name in sorted(schemas))])}.",
-            hint=f"A name without a schema means {', '.join(path)}. There are tables in: {schemas_there}",
+            hint=f"{bare}There are tables in: {schemas_there}",
         )
     text = ", ".join(f"`{each}`" for each in invocation.config.unmanaged)
     return chosen, (f"What is `unmanaged`: {text}.",) if theirs and not chooses else ()
