@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from truing.catalog.read import read_snapshot
@@ -58,6 +59,16 @@ def test_a_setting_of_this_database_is_read_and_one_of_another_is_not(database, 
         for one in (database, other)
     ]
     assert settings == [[("work_mem", "5MB")], []]
+
+
+def test_a_comment_on_the_database_is_read_unless_initdb_made_it(database, cluster):
+    def about(dsn):
+        with psycopg.connect(dsn) as connection:
+            return [each.definition for each in read_snapshot(connection).others if each.kind == "database"]
+
+    database.execute(f"COMMENT ON DATABASE {database.name} IS 'ours'")
+    assert about(database.dsn) == ["comment 'ours'"]
+    assert about(cluster.url("postgres")) == [""]
 
 
 def test_what_has_no_reader_is_counted(database):

@@ -121,6 +121,7 @@ def test_what_a_difference_does(kind, attribute, before, after, expected):
     ("fix", "online"),
     [
         ("op.alter_column('t', 'c', type_=sa.Uuid(), postgresql_using='c::uuid')", "op.convert_column_online"),
+        ("op.alter_column('t', 'c', type_=sa.String(9), existing_nullable=False)", "op.convert_column_online"),
         ("op.execute('ALTER TABLE a.t ALTER COLUMN c TYPE a.mood USING c::a.mood')", "op.convert_column_online"),
         ("op.create_index('ix', 't', ['c'], unique=False)", "op.create_index_online"),
         ("op.execute('CREATE UNIQUE INDEX ix ON a.t USING btree (lower(c))')", "op.create_index_online"),

@@ -110,7 +110,7 @@ _ONLINE: Final = {
     r"\bADD CONSTRAINT .+ FOREIGN KEY ": "op.add_foreign_key_online",
     r"\bADD CONSTRAINT .+ CHECK ": "op.add_check_online",
     r"\bADD CONSTRAINT .+ UNIQUE ": "op.add_unique_online",
-    r"\bop\.alter_column\(.+nullable=False": "op.set_not_null_online",
+    r"\bop\.alter_column\(.+\bnullable=False": "op.set_not_null_online",
 }
 """What blocks a table that is in use while it runs -> what does the same without. The proof has nobody to wait for."""
 

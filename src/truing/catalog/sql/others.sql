@@ -194,8 +194,10 @@ WITH object AS (
     UNION ALL
     SELECT
         'database', 'pg_database'::regclass, d.oid, NULL, 'this database',
+        -- initdb comments on the database "postgres".
         concat_ws(', ', 'connection limit ' || nullif(d.datconnlimit, -1), CASE WHEN NOT d.datallowconn
-            THEN 'closed' END, 'comment ' || quote_literal(shobj_description(d.oid, 'pg_database'))),
+            THEN 'closed' END, 'comment ' || quote_literal(nullif(
+                shobj_description(d.oid, 'pg_database'), 'default administrative connection database'))),
         NULL, NULL
     FROM pg_database AS d
     WHERE d.datname = current_database()
