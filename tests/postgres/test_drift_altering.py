@@ -10,9 +10,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.dialects import postgresql
 
 from truing.catalog.read import read_snapshot
-from truing.drift.compare import Sides, compare_sides
-from truing.drift.equivalent import Judge
-from truing.drift.prove import remedies
+from truing.drift.comparing.compare import Sides, compare_sides
+from truing.drift.comparing.equivalent import Judge
+from truing.drift.fixing.prove import remedies
 
 ENUM = """CREATE SCHEMA "s S"; CREATE TYPE "s S"."m""ood" AS ENUM ({labels});"""
 MOODY = """

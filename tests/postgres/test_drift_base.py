@@ -10,7 +10,7 @@ import pytest
 
 from tests.project import make_project
 from truing.cli.app import run
-from truing.drift.base import pieces
+from truing.drift.building.base import pieces
 from truing.errors import ConfigurationError
 from truing.server import available
 

@@ -14,7 +14,7 @@ from sqlalchemy.schema import AddConstraint
 from tests.project import make_project
 from truing.cli.app import run
 from truing.drift import run as drift
-from truing.drift.batch import batched
+from truing.drift.child.batch import batched
 from truing.errors import RevisionError
 from truing.revisions.project import discover
 from truing.server.account import MEMORY, is_roomy
@@ -133,7 +133,7 @@ END $$\"\"\")"""
 def test_a_server_that_fills_the_memory_is_made_again_on_the_disk(tmp_path, monkeypatch, crowded):
     monkeypatch.delenv("TMPDIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("truing.drift.workshop.is_roomy", lambda *_: not crowded)
+    monkeypatch.setattr("truing.drift.building.workshop.is_roomy", lambda *_: not crowded)
     project = make_project(tmp_path, {"r1": IN_MEMORY}, models="from sqlalchemy import MetaData", metadata="MetaData()")
     with nullcontext() if crowded else pytest.raises(RevisionError, match="no space left"):
         assert drift.run(discover(config=project), drift.Options()).drifts == ()

@@ -10,7 +10,7 @@ import pytest
 from tests.project import make_project
 from truing.catalog.read import read_snapshot
 from truing.cli.app import run
-from truing.drift import workshop
+from truing.drift.building import workshop
 from truing.drift.stubs import KNOWN, missing, rewritten, unloadable
 from truing.names import ident
 from truing.server import Binaries, Cluster, available, find

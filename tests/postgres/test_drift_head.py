@@ -8,8 +8,8 @@ import pytest
 
 from tests.project import REVISION, make_project
 from truing.cli.app import run
-from truing.drift.stairs import climb
-from truing.drift.workshop import Workshop
+from truing.drift.building.stairs import climb
+from truing.drift.building.workshop import Workshop
 from truing.revisions.project import discover
 
 MODELS = """

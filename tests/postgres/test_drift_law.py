@@ -23,9 +23,9 @@ from tests.postgres.drift_schemas import World, edited, statements, worlds
 from truing.catalog.diff import compare
 from truing.catalog.model import Snapshot
 from truing.catalog.read import read_snapshot
-from truing.drift.compare import Sides, compare_sides
-from truing.drift.equivalent import Judge
-from truing.drift.prove import remedies
+from truing.drift.comparing.compare import Sides, compare_sides
+from truing.drift.comparing.equivalent import Judge
+from truing.drift.fixing.prove import remedies
 
 pairs = worlds().flatmap(lambda world: st.tuples(st.just(world), edited(world)))
 

@@ -13,10 +13,11 @@ import pytest
 
 from tests.project import make_project
 from truing.cli.app import run
-from truing.drift import live, workshop
+from truing.drift import live
 from truing.drift import run as running
+from truing.drift.building import workshop
+from truing.drift.building.workshop import Workshop
 from truing.drift.model import Outcome
-from truing.drift.workshop import Workshop
 from truing.server import Cluster
 
 MODELS = """

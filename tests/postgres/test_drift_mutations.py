@@ -7,7 +7,7 @@ import pytest
 
 from tests.postgres.drift_mutations import BASE, MUTATIONS
 from truing.catalog.read import read_snapshot
-from truing.drift.compare import Sides, compare_sides
+from truing.drift.comparing.compare import Sides, compare_sides
 from truing.drift.model import Verdict
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from tests.project import make_project
 from truing.catalog.diff import compare
-from truing.drift import prefix
 from truing.drift import run as drift
-from truing.drift.building import Builder
-from truing.drift.builds import Around, build_migrations
-from truing.drift.cache import Cache
+from truing.drift.building import prefix
+from truing.drift.building.builder import Builder
+from truing.drift.building.builds import Around, build_migrations
+from truing.drift.building.cache import Cache
+from truing.drift.building.workshop import Workshop
 from truing.drift.options import Options
-from truing.drift.workshop import Workshop
 from truing.errors import RevisionError
 from truing.revisions.project import discover
 from truing.server import find

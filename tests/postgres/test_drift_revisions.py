@@ -8,7 +8,7 @@ import pytest
 
 from tests.project import make_project
 from truing.cli.app import run
-from truing.drift import builds
+from truing.drift.building import builds
 
 MODELS = """
 from sqlalchemy import *

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from tests.projects import make_project, revision
-from truing.drift.stairs import climb, single_head, stairway, traces
-from truing.drift.workshop import Workshop
+from truing.drift.building.stairs import climb, single_head, stairway, traces
+from truing.drift.building.workshop import Workshop
 from truing.errors import RevisionError
 
 

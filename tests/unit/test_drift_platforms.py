@@ -7,7 +7,7 @@ import pytest
 from truing.catalog.model import Snapshot
 from truing.catalog.objects import DatabaseObject, Extension, Publication, Schema
 from truing.catalog.parts import Grant
-from truing.drift.platforms import PLATFORMS, prepared, without
+from truing.drift.comparing.platforms import PLATFORMS, prepared, without
 from truing.versions import PostgresVersion
 
 SUPABASE = PLATFORMS["supabase"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from truing.catalog.diff import Difference
-from truing.drift.scope import folded
+from truing.drift.comparing.scope import folded
 
 SCHEMA = Difference("schema", "app", "", None, "schema")
 

@@ -7,11 +7,11 @@ from alembic.config import Config
 from sqlalchemy import make_url
 
 from truing.catalog.diff import Difference
-from truing.drift.equivalent import Judge, canonical, canonical_statement
+from truing.drift.comparing.equivalent import Judge, canonical, canonical_statement
+from truing.drift.comparing.tiers import tier
 from truing.drift.exchange import Server, environment, url_of
 from truing.drift.findings import finding
 from truing.drift.model import Aspect, Drift, Tier, Verdict
-from truing.drift.tiers import tier
 
 SERVER = Server(host="/run/s p", port=5433, user="postgres", dbname='a "b"')
 

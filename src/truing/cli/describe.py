@@ -131,9 +131,9 @@ def _taken(invocation: Invocation, asked: dict[str, Any]) -> Taken:
             raise
     if not asked["migrations"] and asked["models"] is None:
         return take_live(invocation, found, url_of(invocation))
-    from truing.drift.base import find_base, load
-    from truing.drift.builds import build_migrations, build_models
-    from truing.drift.workshop import Workshop
+    from truing.drift.building.base import find_base, load
+    from truing.drift.building.builds import build_migrations, build_models
+    from truing.drift.building.workshop import Workshop
 
     with Workshop(scratch_url=asked["scratch_url"]) as workshop:
         if asked["migrations"]:

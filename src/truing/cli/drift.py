@@ -15,12 +15,11 @@ if TYPE_CHECKING:
     import psycopg
 
     from truing.cli.part import Part
-    from truing.drift.base import Base
+    from truing.drift.building.workshop import Workshop
     from truing.drift.memory import Memory
     from truing.drift.model import Outcome
-    from truing.drift.options import Options
+    from truing.drift.options import Base, Options
     from truing.drift.snapshots import Taken
-    from truing.drift.workshop import Workshop
     from truing.revisions.project import Project
 
 
@@ -169,8 +168,8 @@ def _outcome(
 
 def _begun(connection: psycopg.Connection[Any], project: Project | None, options: Options) -> Workshop:
     """Start the server that will be built on while the live database is still read."""
-    from truing.drift.prefix import prefix_of
-    from truing.drift.workshop import Workshop
+    from truing.drift.building.prefix import prefix_of
+    from truing.drift.building.workshop import Workshop
 
     return Workshop.begun(connection, prefix_of(project, options))
 
@@ -179,7 +178,7 @@ def _base(invocation: Invocation) -> Base | None:
     config = invocation.config
     if config.base is None and config.base_revision is None:
         return None
-    from truing.drift.base import find_base
+    from truing.drift.building.base import find_base
 
     return find_base(config.base, config.base_revision, config.folder)
 

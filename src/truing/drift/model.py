@@ -1,6 +1,6 @@
 """What is drift? One object on which models, migrations and the live database do not agree, and whose word stands out.
 
-Values only; :mod:`truing.drift.compare` makes them and :mod:`truing.drift.findings` says them to a person.
+Values only; :mod:`truing.drift.comparing.compare` makes them and :mod:`truing.drift.findings` says them to a person.
 """
 
 from __future__ import annotations

@@ -8,7 +8,21 @@ import msgspec
 
 if TYPE_CHECKING:
     from truing.config import PlatformName
-    from truing.drift.base import Base
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    """What the revisions begin with.
+
+    Attributes:
+        name: where it comes from, for a message; never with a password.
+        text: the SQL that builds it.
+        revisions: what it is stamped with before the other revisions run; empty where the SQL says so itself, or
+            where all revisions come after it.
+    """
+
+    name: str
+    text: str
+    revisions: tuple[str, ...] = ()
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):

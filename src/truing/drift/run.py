@@ -14,30 +14,30 @@ import psycopg
 
 from truing.catalog.model import Snapshot
 from truing.drift import findings as say
-from truing.drift.blame import owners, with_places, with_revisions
-from truing.drift.building import Builder
-from truing.drift.builds import (
+from truing.drift.building.builder import Builder
+from truing.drift.building.builds import (
     Around,
     Built,
     around,
     default_schema,
 )
-from truing.drift.cache import Cache
-from truing.drift.compare import Sides, compare_sides
-from truing.drift.equivalent import Judge
+from truing.drift.building.cache import Cache
+from truing.drift.building.prefix import Prefix, UnfitError, prefix_of
+from truing.drift.building.printer import Texts, alike, reprinted
+from truing.drift.building.workshop import Workshop
+from truing.drift.comparing.blame import owners, with_places, with_revisions
+from truing.drift.comparing.compare import Sides, compare_sides
+from truing.drift.comparing.equivalent import Judge
+from truing.drift.comparing.hiding import hide
+from truing.drift.comparing.platforms import PLATFORMS, prepared, without
+from truing.drift.comparing.scope import managed, names_of, version_tables
+from truing.drift.comparing.tenants import Group, grouped, of_groups, summary
 from truing.drift.exchange import Reply
-from truing.drift.hiding import hide
 from truing.drift.model import Drift, LeftOut, Outcome
 from truing.drift.options import Options
-from truing.drift.platforms import PLATFORMS, prepared, without
-from truing.drift.prefix import Prefix, UnfitError, prefix_of
-from truing.drift.printer import Texts, alike, reprinted
 from truing.drift.roles import spoken_as
-from truing.drift.scope import managed, names_of, version_tables
 from truing.drift.snapshots import Taken
 from truing.drift.sources import key
-from truing.drift.tenants import Group, grouped, of_groups, summary
-from truing.drift.workshop import Workshop
 from truing.errors import MissingExtensionError, RevisionError, TruingError, UsageError
 from truing.finding import Finding
 from truing.names import QualifiedName
@@ -262,7 +262,7 @@ class _Run:
         """Add the fixes that were tried; what was tried before on the same states is known from the cache."""
         if not drifts or head is None or not self._options.fixes:
             return drifts
-        from truing.drift.prove import remedies, with_remedies  # noqa: PLC0415 - it loads Alembic, for drift only
+        from truing.drift.fixing.prove import remedies, with_remedies  # noqa: PLC0415 - it loads Alembic, for drift only
 
         entry = key("fixes", sides, [each.identity for each in drifts])
         found = self._cache.text(entry) if self._cache is not None else None

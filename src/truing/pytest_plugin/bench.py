@@ -19,10 +19,10 @@ from typing import Any, Final
 import msgspec
 
 from truing.config import Config, load_config
-from truing.drift.base import find_base, load
-from truing.drift.builds import Around, build_migrations
-from truing.drift.stairs import Stairs, climb
-from truing.drift.workshop import Workshop
+from truing.drift.building.base import find_base, load
+from truing.drift.building.builds import Around, build_migrations
+from truing.drift.building.stairs import Stairs, climb
+from truing.drift.building.workshop import Workshop
 from truing.errors import TruingError
 from truing.report.document import Document
 from truing.revisions.project import Project, discover

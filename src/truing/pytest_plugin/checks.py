@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from truing.drift import stairs
-from truing.drift.stairs import Stairs
+from truing.drift.building import stairs
+from truing.drift.building.stairs import Stairs
 from truing.errors import UsageError
 from truing.finding import Finding
 from truing.pytest_plugin.bench import Bench

@@ -22,7 +22,7 @@ from sqlalchemy.orm.mapper import _all_registries
 from sqlalchemy.sql.ddl import CheckFirst, SchemaGenerator
 from sqlalchemy.types import TypeDecorator
 
-from truing.drift.batch import batched
+from truing.drift.child.batch import batched
 from truing.drift.exchange import Refusal, Reply, Request, url_of
 from truing.errors import ProjectError
 from truing.finding import Location

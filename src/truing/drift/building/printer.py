@@ -15,8 +15,8 @@ import psycopg
 
 from truing.catalog.model import Snapshot, Table, UserType, View
 from truing.catalog.read import read_snapshot
+from truing.drift.building.workshop import Workshop
 from truing.drift.stubs import rewritten
-from truing.drift.workshop import Workshop
 from truing.names import QualifiedName, ident, idents, literal
 
 Texts = Mapping[QualifiedName, str]

@@ -16,9 +16,9 @@ from typing import Any, Final, Self
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from truing.drift.building.prefix import Kept, Prefix
+from truing.drift.child.halfway import shared_state
 from truing.drift.exchange import Server
-from truing.drift.halfway import shared_state
-from truing.drift.prefix import Kept, Prefix
 from truing.drift.stubs import KNOWN, WHERE, missing, rewritten, unloadable
 from truing.errors import ConnectionFailedError, MissingExtensionError, ServerError
 from truing.names import ident
@@ -174,7 +174,7 @@ class Workshop:
 
         Args:
             database: the only one that is left.
-            shared: what all databases must have in common, as :func:`~truing.drift.halfway.shared_state` digests it.
+            shared: what all databases must have in common, as :func:`.child.halfway.shared_state` digests it.
             most: how many bytes it may be.
 
         Returns:

@@ -16,11 +16,11 @@ import msgspec
 
 from truing.catalog.model import Snapshot
 from truing.catalog.read import read_snapshot
+from truing.drift.building.prefix import UnfitError
+from truing.drift.building.workshop import Workshop
 from truing.drift.exchange import Keep, Onward, Reply, Request, Translate, ask
-from truing.drift.prefix import UnfitError
 from truing.drift.roles import roles_of
 from truing.drift.stubs import KNOWN, WHERE
-from truing.drift.workshop import Workshop
 from truing.errors import ProjectError, RevisionError, TruingError
 from truing.names import QualifiedName, derived, ident, literal
 from truing.revisions.project import Project

@@ -20,10 +20,10 @@ from alembic import command
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
-from truing.drift import guard
+from truing.drift.child import guard
+from truing.drift.child.halfway import Pause, unfit
+from truing.drift.child.touched import Watch
 from truing.drift.exchange import Halfway, Reply, Request, configured
-from truing.drift.halfway import Pause, unfit
-from truing.drift.touched import Watch
 from truing.errors import RevisionError, TruingError
 from truing.revisions.failure import failure
 
@@ -64,10 +64,10 @@ def _reply(request: Request) -> Reply:
     if request.task == "options":
         return _options(request)
     if request.task == "climb":
-        from truing.drift import climb  # noqa: PLC0415 - nor is this
+        from truing.drift.child import climb  # noqa: PLC0415 - nor is this
 
         return climb.climb(request)
-    from truing.drift import create, filters  # noqa: PLC0415 - models are not needed to run migrations
+    from truing.drift.child import create, filters  # noqa: PLC0415 - models are not needed to run migrations
 
     if request.task == "hidden":
         return Reply(hidden=filters.hidden(request), files=own_files())

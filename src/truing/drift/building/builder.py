@@ -17,15 +17,15 @@ import msgspec
 import psycopg
 
 from truing.catalog.model import Snapshot
-from truing.drift import prefix
-from truing.drift.ahead import Ahead
-from truing.drift.base import load
-from truing.drift.builds import Around, Built, build_migrations, build_models, fallback, models_need
-from truing.drift.cache import Cache, Seen
+from truing.drift.building import prefix
+from truing.drift.building.ahead import Ahead
+from truing.drift.building.base import load
+from truing.drift.building.builds import Around, Built, build_migrations, build_models, fallback, models_need
+from truing.drift.building.cache import Cache, Seen
+from truing.drift.building.prefix import Kept, UnfitError
+from truing.drift.building.workshop import Workshop
 from truing.drift.exchange import Keep, Touch, Translate
-from truing.drift.prefix import Kept, UnfitError
 from truing.drift.sources import key, unplaced
-from truing.drift.workshop import Workshop
 from truing.errors import RevisionError, UsageError
 from truing.names import QualifiedName
 from truing.revisions.project import Project

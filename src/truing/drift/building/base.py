@@ -17,8 +17,9 @@ from typing import Any, Final
 import msgspec
 import psycopg
 
+from truing.drift.building.workshop import Workshop
+from truing.drift.options import Base
 from truing.drift.stubs import rewritten
-from truing.drift.workshop import Workshop
 from truing.errors import ConfigurationError, ConnectionFailedError, ServerError, SqlSyntaxError
 from truing.names import ident
 from truing.redaction import redact
@@ -39,21 +40,6 @@ _OF_SERVER: Final = frozenset(
 _NO_ROLE: Final = re.compile(r'role "((?:[^"]|"")+)" does not exist')
 _UNKNOWN_SETTING: Final = "42704"
 _SCHEMA_THERE: Final = "42P06"
-
-
-class Base(msgspec.Struct, frozen=True, kw_only=True):
-    """What the revisions begin with.
-
-    Attributes:
-        name: where it comes from, for a message; never with a password.
-        text: the SQL that builds it.
-        revisions: what it is stamped with before the other revisions run; empty where the SQL says so itself, or
-            where all revisions come after it.
-    """
-
-    name: str
-    text: str
-    revisions: tuple[str, ...] = ()
 
 
 class Piece(msgspec.Struct, frozen=True):

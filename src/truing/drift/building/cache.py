@@ -10,7 +10,7 @@ import time
 
 import msgspec
 
-from truing.drift.builds import Built
+from truing.drift.building.builds import Built
 from truing.drift.exchange import Touch
 from truing.drift.shelf import Shelf
 from truing.drift.sources import Sources, key, sources

@@ -16,9 +16,9 @@ from typing import Final
 import msgspec
 
 from truing.catalog.diff import Difference
-from truing.drift.builds import roles_settled
+from truing.drift.building.builds import roles_settled
+from truing.drift.building.workshop import Workshop
 from truing.drift.exchange import Reply, Request, Stair, ask
-from truing.drift.workshop import Workshop
 from truing.errors import RevisionError
 from truing.finding import Evidence, Finding, Location, Severity
 from truing.patterns import table_patterns

@@ -1,7 +1,8 @@
 """Can the models be built while the migrations still run? Yes, with a guess of what the migrations will leave to them.
 
-In: what :func:`~truing.drift.builds.build_models` takes, but for what the migrations build. Out: the same as if it had
-been known, or nothing where the guess was wrong or anything went wrong: then whoever asked builds them afterwards.
+In: what :func:`~truing.drift.building.builds.build_models` takes, but for what the migrations build. Out: the same as
+if it had been known, or nothing where the guess was wrong or
+anything went wrong: then whoever asked builds them afterwards.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import subprocess
 from collections.abc import Callable
 from threading import Lock, Thread
 
-from truing.drift.builds import Built
+from truing.drift.building.builds import Built
+from truing.drift.building.workshop import Workshop
 from truing.drift.exchange import Translate
-from truing.drift.workshop import Workshop
 from truing.server import ScratchDatabase
 
 Build = Callable[[Callable[["subprocess.Popen[bytes]"], None]], tuple[ScratchDatabase, Built]]

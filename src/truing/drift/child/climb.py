@@ -24,8 +24,8 @@ from psycopg.conninfo import make_conninfo
 from truing.catalog.diff import compare
 from truing.catalog.model import Snapshot
 from truing.catalog.read import read_snapshot
+from truing.drift.comparing.scope import managed
 from truing.drift.exchange import Reply, Request, Stair, configured
-from truing.drift.scope import managed
 from truing.errors import ProjectError
 from truing.finding import Location
 from truing.names import QualifiedName

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Column, ForeignKeyConstraint, Index, MetaData, Table, UniqueConstraint
 from sqlalchemy.types import NullType
 
-from truing.drift.create import load
+from truing.drift.child.create import load
 from truing.drift.exchange import Candidate, Request
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from truing.catalog.model import Column, Snapshot, Table, UserType
-from truing.drift.spelling import added, escaped, execute, identity, in_schema, owned, sql_type, type_of
+from truing.drift.fixing.spelling import added, escaped, execute, identity, in_schema, owned, sql_type, type_of
 from truing.names import QualifiedName, derived, ident, literal
 
 _TEXTS: Final = frozenset({"text", "character varying", "character"})

@@ -15,9 +15,9 @@ import msgspec
 
 from truing.catalog.diff import Difference, compare
 from truing.catalog.model import Snapshot
+from truing.drift.comparing.scope import folded, identities, left_to_migrations, said_by_models
+from truing.drift.comparing.tiers import tier
 from truing.drift.model import Aspect, Drift, Tier, Verdict
-from truing.drift.scope import folded, identities, left_to_migrations, said_by_models
-from truing.drift.tiers import tier
 
 Key = tuple[str, str, str]
 Texts = tuple[str | None, str | None]

@@ -18,9 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from truing.catalog.model import Snapshot
 from truing.catalog.read import read_snapshot
-from truing.drift.compare import Sides, compare_sides
-from truing.drift.equivalent import Judge
-from truing.drift.fixes import Catalogue, operations
+from truing.drift.comparing.compare import Sides, compare_sides
+from truing.drift.comparing.equivalent import Judge
+from truing.drift.fixing.fixes import Catalogue, operations
 from truing.drift.model import Drift, Verdict
 from truing.revisions.urls import sqlalchemy_url
 
@@ -167,7 +167,7 @@ def _run(connection: Any, text: str) -> bool:
     space = {"op": Operations(MigrationContext.configure(connection)), "sa": sqlalchemy, "postgresql": postgresql}
     try:
         with connection.begin_nested():
-            # The text is our own, from truing.drift.fixes: every name in it is a Python literal.
+            # The text is our own, from truing.drift.fixing.fixes: every name in it is a Python literal.
             exec(text, space)  # noqa: S102
     except SQLAlchemyError:
         return False

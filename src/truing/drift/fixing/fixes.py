@@ -1,6 +1,6 @@
 """Which Alembic operations bring one state to another, for one drift? Snapshots go in, Python text comes out.
 
-Only where it is simple; what is not simple gets no text. Nothing here is believed: :mod:`truing.drift.prove` tries
+Only where it is simple; what is not simple gets no text. Nothing here is believed: :mod:`.fixing.prove` tries
 every text before a person sees it.
 """
 
@@ -25,9 +25,8 @@ from truing.catalog.model import (
     UserType,
     View,
 )
-from truing.drift.altering import altered, labelled
-from truing.drift.model import Drift
-from truing.drift.spelling import (
+from truing.drift.fixing.altering import altered, labelled
+from truing.drift.fixing.spelling import (
     added,
     created,
     execute,
@@ -35,6 +34,7 @@ from truing.drift.spelling import (
     owned,
     primary_key,
 )
+from truing.drift.model import Drift
 from truing.names import ident, idents, literal
 
 Found = tuple[Any, Any]

@@ -13,7 +13,7 @@ import msgspec
 
 from truing.catalog.diff import objects
 from truing.catalog.model import Snapshot
-from truing.drift.compare import importance
+from truing.drift.comparing.compare import importance
 from truing.drift.model import Drift
 from truing.finding import Location
 from truing.names import QualifiedName, ident
@@ -22,7 +22,7 @@ Identity = tuple[str, str]
 
 
 def owners(drifts: Iterable[Drift], sides: Iterable[Snapshot]) -> tuple[QualifiedName, ...]:
-    """Name the relations, functions and types that the drifts are about, for :class:`truing.drift.touched.Watch`."""
+    """Name the relations, functions and types that the drifts are about, for :class:`.child.touched.Watch`."""
     wanted = {each for drift in drifts for each in _identities(drift)}
     named = {
         getattr(owner, "name", None)

@@ -1,0 +1,1 @@
+"""Which operations bring one side to the other, and do they?"""
