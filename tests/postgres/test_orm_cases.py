@@ -414,6 +414,24 @@ CLEAN = {
             a: Mapped[str] = mapped_column(Text)
             b: Mapped[str | None] = mapped_column(Text)
         """,
+    "enum types in every place": f"""
+        op.before = "CREATE SCHEMA types"
+        class Wrapped(TypeDecorator):
+            impl = Enum
+            cache_ok = True
+            def __init__(self):
+                super().__init__("a", name="wrapped")
+        class Thing(Base):
+            __tablename__ = "things"
+            {ID}
+            elsewhere: Mapped[str] = mapped_column(Enum("a", name="kind", schema="types"))
+            wrapped: Mapped[str] = mapped_column(Wrapped())
+            variant: Mapped[str] = mapped_column(String(5).with_variant(Enum("a", name="variant"), "postgresql"))
+            several: Mapped[list[str]] = mapped_column(ARRAY(Enum("a", name="several", schema="types")))
+            domain: Mapped[str] = mapped_column(Enum("a", name="base"))
+        op.execute("CREATE DOMAIN sub AS base")
+        op.execute("ALTER TABLE things ALTER domain TYPE sub")
+        """,
     "a decorated type with another type on PostgreSQL": f"""
         class Moment(TypeDecorator):
             impl = DateTime

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 
 import pytest
 from sqlalchemy import create_engine, insert, select, text
-from sqlalchemy.exc import IntegrityError, InvalidRequestError, NotSupportedError, ProgrammingError, StatementError
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InvalidRequestError,
+    NotSupportedError,
+    ProgrammingError,
+    StatementError,
+)
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -151,3 +160,21 @@ def test_the_first_row_of_a_required_cycle_is_refused(example):
     _, open_session = example("required-foreign-key-cycle")
     with open_session() as session, pytest.raises(IntegrityError):
         session.execute(text("INSERT INTO members VALUES (gen_random_uuid(), gen_random_uuid())"))
+
+
+def test_an_enum_of_another_name_fails_with_a_driver_that_names_the_type(example, database):
+    module, open_session = example("mismatched-enum-type")
+    with open_session() as session:
+        session.add(module.Order(id=ONE, state="open"))
+        session.commit()
+
+    async def read():
+        engine = create_async_engine(database.url.replace("postgresql://", "postgresql+asyncpg://", 1))
+        try:
+            async with engine.connect() as connection:
+                await connection.execute(select(module.Order).where(module.Order.state == "open"))
+        finally:
+            await engine.dispose()
+
+    with pytest.raises(DBAPIError, match='type "order_state" does not exist'):
+        asyncio.run(read())
