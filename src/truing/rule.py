@@ -244,11 +244,14 @@ class Registry(Mapping[str, Rule]):
         """
         found = self._rules.get(text.lower()) or self._codes.get(text.upper())
         if found is None:
-            # All of them would fill the screen.
-            hint = did_you_mean(text, [*self._rules, *self._codes])
-            hint = hint if hint.startswith("Did") else "`truing rule` lists all of them."
-            raise UsageError(f"There is no rule {text!r}.", hint=hint)
+            raise UsageError(f"There is no rule {text!r}.", hint=self.hint(text))
         return found
+
+    def hint(self, text: str) -> str:
+        """Say what a person may have meant by something that is no rule."""
+        # All of them would fill the screen.
+        near = did_you_mean(text, [*self._rules, *self._codes])
+        return near if near.startswith("Did") else "`truing rule` lists all of them."
 
     def matching(self, text: str) -> frozenset[str]:
         """Return the names that an entry of ``select`` or ``ignore`` stands for; none when it means nothing.
@@ -339,7 +342,7 @@ class Selection(msgspec.Struct, frozen=True):
                     key = "select" if wanted else "ignore"
                     raise ConfigurationError(
                         f"{source + ': ' if source else ''}{key} names no rule: {entry!r}",
-                        hint=did_you_mean(entry, [*registry, *(each.code for each in registry.values())]),
+                        hint=registry.hint(entry),
                     )
                 for name in names:
                     rank = (_exactness(entry, registry[name]), not wanted)

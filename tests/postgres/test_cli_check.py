@@ -145,6 +145,7 @@ def test_a_database_that_cannot_be_reached_is_no_answer(project, capsys):
     assert code == 2
     assert {row["status"] for row in rows.values()} == {"no answer"}
     assert "cannot be reached" in rows["orm"]["why"]
+    assert "\n" not in rows["orm"]["why"]
     assert "s3cret" not in str(rows)
 
 

@@ -141,6 +141,26 @@ def test_a_baseline_that_is_not_there_is_an_error(nowhere, capsys):
     assert (code, "cannot be written" in said) == (2, True)
 
 
+@pytest.mark.parametrize("command", ["lint", "check"])
+@pytest.mark.parametrize(
+    ("option", "entry", "hint"),
+    [
+        ("--select", "qqqq", "`truing rule` lists all of them."),
+        ("--ignore", "migration-mising", "Did you mean migration-missing?"),
+        ("--ignore", "TR9", "Did you mean TR"),
+    ],
+)
+def test_an_option_that_names_no_rule_is_said_once_and_first(nowhere, capsys, command, option, entry, hint):
+    nowhere.joinpath("pyproject.toml").write_text("[tool.truing]\n")
+    make_project(nowhere, {"r1": USERS})
+    assert run([command, option, entry]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    first, second = err.splitlines()
+    assert first == f"Error: {option} names no rule: {entry!r}"
+    assert second.startswith(f"  {hint}")
+
+
 def test_revisions_up_to_one_are_left_alone(nowhere, capsys):
     make_project(nowhere, {"r1": USERS, "r2": AUTH, "r3": USERS})
     config = nowhere / "pyproject.toml"

@@ -180,3 +180,21 @@ def test_who_knows_a_difference_does_not_know_the_next(aspects, sides, same):
 
     assert (fingerprint(aspects, sides) == fingerprint([COMMENT], THREE)) is same
     assert fingerprint(aspects, sides) == fingerprint(aspects[::-1], sides)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "wanted"),
+    [
+        (Aspect("", None, "CREATE INDEX ix", "CREATE INDEX ix"), True),
+        (Aspect("", "CREATE INDEX ix", None, None), False),
+        (Aspect("comment", None, "x", "x"), False),
+    ],
+    ids=["not in the models", "in the models", "an attribute"],
+)
+def test_what_the_models_lack_may_be_wanted(aspect, wanted):
+    fix = "In a new revision:\nop.drop_index('ix', table_name='t')"
+    drift = Drift(
+        kind="index", name="ix", verdict=Verdict.MIGRATION_MISSING, aspects=(aspect,), sides=THREE, remedy=fix
+    )
+    assert finding(drift).remedy.startswith("If it is wanted, declare it in the models.") is wanted
+    assert fix in finding(drift).remedy

@@ -99,8 +99,10 @@ def _run(name: Name, invocation: Invocation, subject: Subject) -> Done:
         explained = explain(error)
         if explained is None or invocation.verbose:
             raise
-        why = "\n".join(filter(None, (explained.message, explained.advice)))
-        invocation.say(f"No answer from {name}: {explained.message}")
+        # A cell is one line; what PostgreSQL says of a connection is several.
+        message, advice = (" ".join(text.split()) for text in (explained.message, explained.advice or ""))
+        invocation.say(f"No answer from {name}: {message}")
+        why = f"{message} ({advice})" if advice else message
         return Done(name=name, failed=why, seconds=time.monotonic() - start)
     return Done(name=name, part=part, seconds=time.monotonic() - start)
 

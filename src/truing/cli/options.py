@@ -226,6 +226,14 @@ _JUDGING: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 
+def _require_rules(shared: dict[str, Any]) -> None:
+    from truing.cli.rules import require_rules
+
+    for name in ("select", "ignore"):
+        if shared[name]:
+            require_rules(shared[name], f"--{name}")
+
+
 def judging(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command that judges by rules the shared options, as :func:`common` does, and those that choose rules."""
     return _with(_JUDGING | _OPTIONS, command)
@@ -245,8 +253,9 @@ def _with(offered: dict[str, Callable[[Any], Any]], command: Callable[..., int])
         shared = {name: options.pop(name) for name in offered}
         invocation = Invocation(**shared)
         if "baseline" in shared:
-            # What is wrong with it is said before anything is looked at.
+            # What is wrong with these is said before anything is looked at.
             _ = invocation.baseline
+            _require_rules(shared)
         return command(invocation, **options)
 
     for option in reversed(offered.values()):

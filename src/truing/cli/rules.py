@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from truing.rule import Registry
 
 
@@ -20,3 +22,17 @@ def every_rule() -> Registry:
     from truing.rule import Registry
 
     return Registry([*lint_rules().values(), *drift_rules().values(), *orm_rules().values()])
+
+
+def require_rules(entries: Iterable[str], option: str) -> None:
+    """See that each entry of an option stands for a rule.
+
+    Raises:
+        UsageError: one does not.
+    """
+    from truing.errors import UsageError
+
+    known = every_rule()
+    for entry in entries:
+        if not known.matching(entry):
+            raise UsageError(f"{option} names no rule: {entry!r}", hint=known.hint(entry))

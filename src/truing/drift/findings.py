@@ -85,7 +85,7 @@ def finding(drift: Drift) -> Finding:
         message=f"{_sentence(drift)} [{drift.tier.value}]",
         location=drift.location,
         evidence=tuple(evidence),
-        remedy=_declare(drift) if drift.tier is Tier.UNDECLARED else _online(drift.remedy) or _ADVICE[drift.verdict],
+        remedy=_declare(drift) if drift.tier is Tier.UNDECLARED else _wanted(drift) + _fix(drift),
         revision=drift.revision,
         about="; ".join(filter(None, map(_about, sorted(drift.aspects, key=attrgetter("attribute"))))),
     )
@@ -101,6 +101,17 @@ def _about(aspect: Aspect) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_VALUE else sha256(text.encode()).hexdigest()[:16]
+
+
+def _fix(drift: Drift) -> str:
+    return _online(drift.remedy) or _ADVICE[drift.verdict]
+
+
+def _wanted(drift: Drift) -> str:
+    """Offer to declare what the models lack: the other way leads to losing it."""
+    first = drift.aspects[0]
+    lacking = drift.verdict is Verdict.MIGRATION_MISSING and not first.attribute and first.models is None
+    return "If it is wanted, declare it in the models. If it is not:\n" if lacking else ""
 
 
 _ONLINE: Final = {

@@ -70,7 +70,7 @@ def _off(known: Registry, config: Config) -> dict[str, frozenset[str]]:
             if not names:
                 raise ConfigurationError(
                     f"{where}per-revision-ignores.{revision} names no rule: {entry!r}",
-                    hint=did_you_mean(entry, known),
+                    hint=known.hint(entry),
                 )
             off[revision] = off.get(revision, frozenset()) | names
     return off
