@@ -12,7 +12,8 @@ from sqlalchemy.dialects import postgresql
 from truing.catalog.read import read_snapshot
 from truing.drift.comparing.compare import Sides, compare_sides
 from truing.drift.comparing.equivalent import Judge
-from truing.drift.fixing.prove import remedies
+from truing.drift.fixing.prove import remedies, with_remedies
+from truing.drift.model import Verdict
 
 ENUM = """CREATE SCHEMA "s S"; CREATE TYPE "s S"."m""ood" AS ENUM ({labels});"""
 MOODY = """
@@ -101,7 +102,8 @@ def offered(have, want):
     judge = Judge(lambda: psycopg.connect(have.dsn, autocommit=True))
     try:
         drifts = compare_sides(sides, judge).drifts
-        return {each.identity for each in drifts}, remedies(drifts, sides, have.url, lambda it: it, judge)
+        found = remedies(drifts, sides, have.url, lambda it: it, judge)
+        return {each.identity for each in drifts}, {told[:2]: text for told, text in found.items()}
     finally:
         judge.close()
 
@@ -215,3 +217,31 @@ def test_what_would_lose_values_or_cannot_be_done_is_not_offered(make_database, 
     drifts, fixes = offered(have, want)
     assert drifts
     assert fixes == {}
+
+
+def test_each_of_two_reasons_has_its_own_fix_and_what_live_has_already_is_said(make_database):
+    table = "CREATE TABLE t (v varchar(9), w text);"
+    sides = {
+        "models": "CREATE TABLE t (v varchar(10), w text); CREATE INDEX i ON t (w)",
+        "head": table,
+        "live": f"{table} ALTER TABLE t ALTER v SET DEFAULT 'x'; CREATE INDEX i ON t (w)",
+    }
+    snapshots, databases = {}, {}
+    for side, text in sides.items():
+        database = make_database()
+        database.execute(text)
+        snapshots[side] = read_snapshot(database.connect())
+        databases[side] = database
+    judge = Judge(lambda: psycopg.connect(databases["head"].dsn, autocommit=True))
+    compared = Sides(**snapshots)
+    drifts = compare_sides(compared, judge).drifts
+    found = remedies(drifts, compared, databases["head"].url, lambda it: it, judge)
+    judge.close()
+    said = {(each.name, each.verdict): each.remedy for each in with_remedies(drifts, found)}
+    assert len(said) == 3
+    there = "# The live database is like this already"
+    assert "sa.String(10)" in said["public.t.v", Verdict.MIGRATION_MISSING]
+    assert there not in said["public.t.v", Verdict.MIGRATION_MISSING]
+    assert "sa.String" not in said["public.t.v", Verdict.LIVE_EDITED]
+    assert "To undo it" in said["public.t.v", Verdict.LIVE_EDITED]
+    assert there in said["public.i", Verdict.MIGRATION_MISSING]

@@ -61,7 +61,8 @@ class Bench:
         judge = Judge(lambda: psycopg.connect(self._database.dsn, autocommit=True))
         try:
             drifts = compare_sides(sides, judge).drifts
-            return {each.identity for each in drifts}, remedies(drifts, sides, self._database.url, lambda it: it, judge)
+            offered = remedies(drifts, sides, self._database.url, lambda it: it, judge)
+            return {each.identity for each in drifts}, {told[:2]: text for told, text in offered.items()}
         finally:
             judge.close()
 

@@ -18,6 +18,7 @@ from truing.drift import run as running
 from truing.drift.building import workshop
 from truing.drift.building.workshop import Workshop
 from truing.drift.model import Outcome
+from truing.drift.sources import key
 from truing.server import Cluster
 
 MODELS = """
@@ -155,6 +156,46 @@ def test_a_change_of_the_project_or_the_question_ends_it(project, comparisons, c
     assert [remembers(capsys, "--no-fixes") for _ in range(2)] == [False, True]
     assert [remembers(capsys, "--no-cache") for _ in range(2)] == [False, False]
     assert remembers(capsys)
+
+
+def test_what_a_revision_or_a_model_reads_counts_wherever_it_is(project, capsys):
+    (project / "sql").mkdir()
+    one, two = project / "sql" / "one.sql", project / "sql" / "names.list"
+    one.write_text("CREATE TABLE a (id serial PRIMARY KEY, name text)")
+    two.write_text("name")
+    make_again = """
+    import pathlib
+    for each in sorted(pathlib.Path("sql").glob("*.sql")):
+        op.execute(each.read_text())
+    """
+    revision = project / "migrations" / "versions" / "one.py"
+    revision.write_text(revision.read_text().replace(f"    {ONE}\n", make_again))
+    env = project / "migrations" / "env.py"
+    env.write_text(env.read_text().replace('Column("name", Text)', 'Column(open("sql/names.list").read(), Text)'))
+    between = ("--models", "--migrations")
+    cached = [answer(capsys, *between)["facts"]["from the cache"] for _ in range(2)]
+    assert cached == ["nothing", "migrations, models"]
+    one.write_text("CREATE TABLE a (id serial PRIMARY KEY, other text)")
+    (finding,) = answer(capsys, *between, code=1)["findings"]
+    assert finding["subject"] == "column public.a.name"
+    two.write_text("other")
+    assert answer(capsys, *between)["findings"] == []
+    one.with_name("two.sql").write_text("ALTER TABLE a ADD COLUMN more text")
+    assert [each["subject"] for each in answer(capsys, *between, code=1)["findings"]] == ["column public.a.more"]
+
+
+def test_a_package_of_ones_own_that_is_installed_again_ends_it(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    index, own = (tmp_path / f"{name}-1.0.dist-info" for name in ("theirs", "mine"))
+    for each in (index, own):
+        each.mkdir()
+        (each / "RECORD").write_text("models.py,sha256=1,1\n")
+    (own / "direct_url.json").write_text('{"dir_info": {}, "url": "file:///app"}')
+    before = key("x")
+    (index / "RECORD").write_text("models.py,sha256=2,1\n")
+    assert key("x") == before
+    (own / "RECORD").write_text("models.py,sha256=2,1\n")
+    assert key("x") != before
 
 
 def test_what_changes_during_the_comparison_is_not_kept(project, database, comparisons, capsys, monkeypatch):

@@ -10,7 +10,7 @@ from truing.catalog.diff import Difference
 from truing.drift.comparing.equivalent import Judge, canonical, canonical_statement
 from truing.drift.comparing.tiers import tier
 from truing.drift.exchange import Server, environment, url_of
-from truing.drift.findings import finding
+from truing.drift.findings import finding, revisions
 from truing.drift.model import Aspect, Drift, Tier, Verdict
 
 SERVER = Server(host="/run/s p", port=5433, user="postgres", dbname='a "b"')
@@ -115,6 +115,22 @@ def test_an_env_py_may_hand_the_scratch_address_to_a_config_parser():
 )
 def test_what_a_difference_does(kind, attribute, before, after, expected):
     assert tier(Difference(kind, "x", attribute, before, after)) is expected
+
+
+def test_a_default_that_is_to_be_declared_is_the_default():
+    aspects = (
+        Aspect("comment", None, "a comment", "a comment", Tier.COSMETIC),
+        Aspect("default", None, "'x'::text", "'x'::text", Tier.UNDECLARED),
+    )
+    drift = Drift(
+        kind="column", name="public.t.c", verdict=Verdict.MIGRATION_MISSING, aspects=aspects, sides=("models", "live")
+    )
+    assert """server_default=sa.text("'x'::text")""" in str(finding(drift).remedy)
+
+
+def test_a_project_without_revisions_has_nothing_to_be_stamped_with():
+    assert list(revisions(None, (), (), {})) == []
+    assert [each.rule for each in revisions(None, ("a",), ("a",), {})] == ["unstamped-database"]
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,9 @@ class _Comparison:
             passed_over |= _BY_DEFINITION.get(type(a), frozenset())
         if isinstance(a, Index) and isinstance(b, Index) and _said_by_constraint(a, b):
             passed_over |= {"definition"}
+        if isinstance(a, Column) and isinstance(b, Column) and a.type != b.type:
+            # A type brings its storage along.
+            passed_over |= {"storage"}
         for field in a.__struct_fields__:
             if field in passed_over or field in self._ignore:
                 continue

@@ -53,7 +53,8 @@ def _nameless(value: CatalogValue) -> Hashable | None:
 def _lone(value: CatalogValue) -> Hashable | None:
     """What a renamed object keeps that is told from its likes only when it is the single one that went or came."""
     if isinstance(value, Table) and value.columns:
-        return value.name.schema, frozenset((each.name, each.type, each.not_null) for each in value.columns)
+        columns = frozenset((each.name, each.type, each.not_null) for each in value.columns)
+        return value.name.schema, value.kind, value.partition_bound, columns
     if isinstance(value, Column):
         return "column", value.type, value.not_null, value.default, value.identity, value.generated, value.expression
     return None

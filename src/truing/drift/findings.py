@@ -143,7 +143,7 @@ def _tenants(drift: Drift) -> str:
 
 
 def _declare(drift: Drift) -> str:
-    default = next(aspect.migrations or aspect.live for aspect in drift.aspects)
+    default = next(each.migrations or each.live for each in drift.aspects if each.attribute == "default")
     return f"In the model: server_default=sa.text({default!r})\nor a revision that drops it, if nobody counts on it."
 
 
@@ -260,7 +260,7 @@ def revisions(
             message=f"The project has {len(heads)} heads, so `alembic upgrade head` refuses to choose.",
             remedy="alembic merge heads",
         )
-    if applied is None or (not applied and known):
+    if not applied and known:
         yield Finding(
             rule="unstamped-database",
             severity=Severity.ERROR,

@@ -14,7 +14,7 @@ import msgspec
 import psycopg
 
 from truing.catalog.digest import digest
-from truing.catalog.session import reading
+from truing.catalog.session import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, reading
 from truing.errors import CatalogError
 from truing.names import ident
 
@@ -94,9 +94,17 @@ def _moment(connection: psycopg.Connection[Any], version_table: str) -> Iterator
     try:
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         try:
+            # Alembic's table may be locked by whoever changes it.
+            for name, most in (("lock_timeout", LOCK_TIMEOUT_MS), ("statement_timeout", STATEMENT_TIMEOUT_MS)):
+                connection.execute("SELECT pg_catalog.set_config(%s, %s, true)", [name, str(most)])
             yield
         finally:
             connection.execute("ROLLBACK")
+    except psycopg.errors.LockNotAvailable as error:
+        raise CatalogError(
+            f"{version_table} cannot be read now: somebody holds an exclusive lock on it",
+            hint="Wait until that transaction has ended, and run it again.",
+        ) from error
     except psycopg.Error as error:
         raise CatalogError(
             f"the database cannot be read: {error.diag.message_primary or error}",

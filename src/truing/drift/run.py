@@ -275,10 +275,10 @@ class _Run:
                 lambda snapshot: self._side(snapshot, [], built=True),
                 judge,
             )
-            found = [(kind, name, text) for (kind, name), text in texts.items()]
+            found = [(*told, text) for told, text in texts.items()]
             if self._cache is not None:
                 self._cache.put_text(entry, found)
-        return with_remedies(drifts, {(kind, name): text for kind, name, text in found})
+        return with_remedies(drifts, {(kind, name, verdict): text for kind, name, verdict, text in found})
 
     def _hidden(
         self, drifts: tuple[Drift, ...], models: Built | None, head: Built | None

@@ -20,7 +20,7 @@ import msgspec
 import truing
 from truing.revisions.project import Project
 
-_FORMAT: Final = 4
+_FORMAT: Final = 5
 _OF_REVISIONS: Final = frozenset({".py", ".sql", ".json", ".yaml", ".yml", ".toml", ".csv", ".ini", ".txt"})
 _WORD: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{2,}")
 
@@ -30,7 +30,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         files: path -> hash of its content.
-        folders: path -> hash of the names of the Python files in it.
+        folders: path -> hash of the names of the Python and SQL files in it.
         variables: environment variable that those files name -> hash of its value.
     """
 
@@ -107,7 +107,7 @@ def sources(imported: Iterable[str], project: Project | None, *, since: int) -> 
     """Note what an answer is made from.
 
     Args:
-        imported: the person's own files that were imported for it.
+        imported: the person's own files that were imported or read for it.
         project: whose own files count even if they were not imported.
         since: when the work began, in nanoseconds since the epoch.
 
@@ -142,11 +142,18 @@ def unplaced(project: Project | None) -> Project | None:
 
 
 def _installed() -> list[str]:
-    """Name everything that is installed, with its version, which is in the name of its folder: none is opened."""
+    """Name everything that is installed, with its version, which is in the name of its folder.
+
+    What was installed from a folder or a file of the person's own may be another one under the same version: it has a
+    ``direct_url.json`` (PEP 610), and all of its files are in its ``RECORD`` with their hashes.
+    """
     found: set[str] = set()
     for folder in sys.path:
         with suppress(OSError), os.scandir(folder or ".") as entries:
-            found |= {each.name for each in entries if each.name.endswith((".dist-info", ".egg-info"))}
+            for each in entries:
+                if each.name.endswith((".dist-info", ".egg-info")):
+                    own = os.path.exists(f"{each.path}/direct_url.json")  # noqa: PTH110 - for each of hundreds
+                    found.add(f"{each.name} {_content(Path(each.path, 'RECORD'))}" if own else each.name)
     return sorted(found)
 
 
@@ -191,7 +198,8 @@ def _content(file: Path) -> str:
 
 
 def _listing(folder: Path) -> str:
-    return _hash("\0".join(_scripts_in(folder)).encode(errors="backslashreplace"))
+    names = [*_scripts_in(folder), *sorted(each.name for each in folder.glob("*.sql"))]
+    return _hash("\0".join(names).encode(errors="backslashreplace"))
 
 
 def _scripts_in(folder: Path) -> list[str]:

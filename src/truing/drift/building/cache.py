@@ -7,6 +7,7 @@ long as its :class:`~truing.drift.sources.Sources` are fresh.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import msgspec
 
@@ -62,10 +63,10 @@ class Cache:
         """Keep what was seen."""
         self._shelf.put(key("seen", kept), seen)
 
-    def text(self, key: str) -> list[tuple[str, str, str]] | None:
-        """Find the fixes that were tried for exactly these states: kind, name and text of each."""
-        return self._shelf.get(key, list[tuple[str, str, str]])
+    def text(self, key: str) -> list[tuple[str, ...]] | None:
+        """Find the texts (fixes that were tried, say) for exactly these states: what each is for, then the text."""
+        return self._shelf.get(key, list[tuple[str, ...]])
 
-    def put_text(self, key: str, texts: list[tuple[str, str, str]]) -> None:
-        """Keep the fixes that were tried."""
+    def put_text(self, key: str, texts: Sequence[tuple[str, ...]]) -> None:
+        """Keep such texts."""
         self._shelf.put(key, texts)

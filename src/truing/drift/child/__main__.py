@@ -12,8 +12,9 @@ import os
 import sys
 import sysconfig
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from alembic import command
@@ -34,6 +35,7 @@ def main() -> None:
     # is a fourth of the time.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+    sys.addaudithook(_note)
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
     # Whatever prints from here on must not get into the reply.
     answer = os.fdopen(os.dup(1), "wb")
@@ -172,15 +174,34 @@ def _options(request: Request) -> Reply:
     return Reply(version_table=table, version_schema=options.get("version_table_schema"), files=own_files())
 
 
+_READ: Final[set[str]] = set()
+"""The files that were read in this process."""
+_OF_THE_SYSTEM: Final = ("/dev/", "/proc/", "/sys/")
+
+
+def _note(event: str, arguments: tuple[Any, ...]) -> None:
+    """Note which files a person's programs read: what is built depends on them."""
+    if event == "open" and isinstance(arguments[0], str) and not arguments[2] & (os.O_WRONLY | os.O_RDWR):
+        with suppress(OSError):  # the folder that it would be in may be gone
+            _READ.add(os.path.abspath(arguments[0]))  # noqa: PTH100 - for every file there is
+
+
 def own_files(others: Iterable[str] = ()) -> tuple[str, ...]:
-    """List the Python files that were imported and are no installed package: the ones that a person changes.
+    """List the files that were imported or read and belong to no installed package: the ones that a person changes.
 
     Args:
         others: files that were imported without becoming a module: Alembic's revisions.
     """
     paths = sysconfig.get_paths()
     installed = [Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    found = set()
+    found = {
+        each
+        for each in sorted(_READ)
+        if not each.startswith(_OF_THE_SYSTEM)
+        and not each.endswith(tuple(importlib.machinery.BYTECODE_SUFFIXES))
+        and not any(folder in Path(each).parents for folder in installed)
+        and Path(each).is_file()
+    }
     for file in (*(getattr(module, "__file__", None) for module in list(sys.modules.values())), *others):
         if isinstance(file, str) and file.endswith(tuple(importlib.machinery.SOURCE_SUFFIXES)):
             path = Path(file).absolute()

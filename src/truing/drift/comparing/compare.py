@@ -157,7 +157,7 @@ def _judge(
     of_models, of_live = pairs.get("models", {}).get(key), pairs.get("live", {}).get(key)
     both, pending = pairs.get("models-live", {}).get(key), pairs.get("pending", {}).get(key)
     verdict = _verdict(key, of_models, of_live, both, pending, sides)
-    texts = _texts(of_models, of_live, both, pending, sides)
+    texts = _texts(of_models, of_live, both, pending, _having(key, pairs, sides))
     said = next(each for each in (of_models, of_live, both, pending) if each is not None)
     differences = [each for each in (of_models, of_live, both, pending) if each is not None]
     if key[2] and all(None not in (each.before, each.after) and equivalent(each) for each in differences):
@@ -199,7 +199,7 @@ def _texts(
     of_live: Difference | None,
     both: Difference | None,
     pending: Difference | None,
-    sides: Sides,
+    having: tuple[bool, bool, bool],
 ) -> tuple[str | None, str | None, str | None]:
     """Put together what models, migrations (at head) and live say; who is in no difference says what the other does."""
     models = (of_models or both or _ABSENT).before
@@ -211,6 +211,16 @@ def _texts(
         models = head
     if of_live is None and both is None:
         live = pending.before if pending is not None else head
-    present = (sides.models, sides.head, sides.live)
-    said = [text if side is not None else None for text, side in zip((models, head, live), present, strict=True)]
+    said = [text if has else None for text, has in zip((models, head, live), having, strict=True)]
     return said[0], said[1], said[2]
+
+
+def _having(key: Key, pairs: Mapping[str, Mapping[Key, Difference]], sides: Sides) -> tuple[bool, bool, bool]:
+    """Tell which of models, migrations and live have the object that differs in an attribute, and so say something."""
+    there = [side is not None for side in (sides.models, sides.head, sides.live)]
+    whole = (key[0], key[1], "")
+    for pair, one, other in (("models", 0, 1), ("models-live", 0, 2), ("live", 1, 2)) if key[2] else ():
+        lacking = pairs.get(pair, {}).get(whole)
+        if lacking is not None:
+            there[one if lacking.before is None else other] = False
+    return there[0], there[1], there[2]

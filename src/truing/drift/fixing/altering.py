@@ -53,7 +53,7 @@ def altered(before: Column, after: Column, table: Table, have: Snapshot, want: S
     column = f"ALTER TABLE {table.name} ALTER COLUMN {ident(after.name)}"
     retyped = before.type != after.type or before.collation != after.collation
     lines = [execute(f"{column} DROP IDENTITY")] if before.identity and not after.identity else []
-    lines += [_warning(before, after)] if retyped and not _kept(before.type, after.type, have) else []
+    lines += [_warning(before, after)] if retyped and not _kept(before.type, after.type, _enums(have, want)) else []
     if before.default is not None and (retyped or after.identity):
         # The old default may not fit the new type.
         lines.append(_alter(after, table, ["server_default=None"]))
@@ -120,11 +120,11 @@ def _cast(before: Column, after: Column, have: Snapshot) -> str:
     return f"{ident(after.name)}{f'::text{before.type.removeprefix(element)}' if by_label else ''}::{target}"
 
 
-def _enums(have: Snapshot) -> set[str]:
-    return {str(each.name) for each in have.types if each.labels}
+def _enums(*sides: Snapshot) -> set[str]:
+    return {str(each.name) for side in sides for each in side.types if each.labels}
 
 
-def _kept(before: str, after: str, have: Snapshot) -> bool:
+def _kept(before: str, after: str, enums: Collection[str]) -> bool:
     """Tell whether a cast keeps what every value means, or is refused; False where nobody knows."""
     one, other = (each.removesuffix("[]") for each in (before, after))
     old, new = (_MODIFIER.sub("", each) for each in (one, other))
@@ -132,8 +132,8 @@ def _kept(before: str, after: str, have: Snapshot) -> bool:
         return True
     if old == new:
         return other == new or _decimals(one) <= _decimals(other)
-    if old in _TEXTS | _enums(have):
-        return new in _READ_AS_A_WHOLE or other in _enums(have)
+    if old in _TEXTS or old in enums:
+        return new in _READ_AS_A_WHOLE or other in enums
     return (old, new) in _WIDER
 
 

@@ -26,15 +26,22 @@ from truing.revisions.urls import sqlalchemy_url
 
 _TO_MODELS: Final = frozenset({Verdict.MIGRATION_MISSING, Verdict.MIGRATION_WRONG, Verdict.CONFLICT})
 
+_THERE: Final = (
+    "\n# The live database is like this already, and there it may fail: mend the revision that lacks it, or run it only"
+    " where it is needed."
+)
+
 _ONE_BY_ONE: Final = 100
 """How many fixes are tried alone, at most: each costs a look at the whole database."""
 
 Identity = tuple[str, str]
+Told = tuple[str, str, str]
+"""The identity of a drift and its verdict: in one object several may differ, each for its own reason."""
 Seen = Callable[[Snapshot], Snapshot]
 """Takes out of a snapshot what the comparison left out, and puts the roles in their places."""
 
 
-def remedies(drifts: Iterable[Drift], sides: Sides, url: str, seen: Seen, judge: Judge) -> dict[Identity, str]:
+def remedies(drifts: Iterable[Drift], sides: Sides, url: str, seen: Seen, judge: Judge) -> dict[Told, str]:
     """Write the fixes that were tried and ended in true.
 
     Args:
@@ -48,7 +55,7 @@ def remedies(drifts: Iterable[Drift], sides: Sides, url: str, seen: Seen, judge:
         For each drift that has one, the text for a person.
     """
     drifts = tuple(drifts)
-    found: dict[Identity, str] = {}
+    found: dict[Told, str] = {}
     engine = sqlalchemy.create_engine(sqlalchemy_url(url), poolclass=sqlalchemy.pool.NullPool)
     try:
         if sides.models is not None and sides.head is not None:
@@ -61,10 +68,15 @@ def remedies(drifts: Iterable[Drift], sides: Sides, url: str, seen: Seen, judge:
     return found
 
 
-def _to_models(drifts: tuple[Drift, ...], sides: Sides, engine: Any, seen: Seen, judge: Judge) -> dict[Identity, str]:
+def _told(drift: Drift) -> Told:
+    return (*drift.identity, drift.verdict.value)
+
+
+def _to_models(drifts: tuple[Drift, ...], sides: Sides, engine: Any, seen: Seen, judge: Judge) -> dict[Told, str]:
     if sides.models is None or sides.head is None:
         return {}
-    texts = _texts((each for each in drifts if each.verdict in _TO_MODELS), sides.head, sides.models)
+    moved = [each for each in drifts if each.verdict in _TO_MODELS]
+    texts = _texts(moved, sides.head, sides.models)
     if not texts:
         return {}
     built = msgspec.structs.replace(sides, applied=None, live=None)
@@ -77,12 +89,21 @@ def _to_models(drifts: tuple[Drift, ...], sides: Sides, engine: Any, seen: Seen,
             lambda: _remaining(msgspec.structs.replace(built, head=seen(_look(connection))), judge),
         )
         transaction.rollback()
-    return {each: f"In a new revision:\n{texts[each]}" for each in proved}
+    return {
+        _told(each): f"In a new revision:\n{texts[each.identity]}{_THERE if _is_there(each) else ''}"
+        for each in moved
+        if each.identity in proved
+    }
+
+
+def _is_there(drift: Drift) -> bool:
+    """Tell whether the live database is already what the models say."""
+    return "live" in drift.sides and all(aspect.models == aspect.live for aspect in drift.aspects)
 
 
 def _of_live(
     drifts: tuple[Drift, ...], head: Snapshot, live: Snapshot, engine: Any, seen: Seen, judge: Judge
-) -> dict[Identity, str]:
+) -> dict[Told, str]:
     """Fix what was edited by hand, in both directions: to keep it, and to undo it (tried after keeping it)."""
     edited = [each for each in drifts if each.verdict is Verdict.LIVE_EDITED]
     keep, undo = _texts(edited, head, live), _texts(edited, live, head)
@@ -101,10 +122,11 @@ def _of_live(
         )
         transaction.rollback()
     found = {}
-    for each in kept:
-        found[each] = f"To keep it, in a new revision (and change the models):\n{keep[each]}"
-        if each in undone:
-            found[each] += f"\nTo undo it on the live database:\n{undo[each]}"
+    for each in (drift for drift in edited if drift.identity in kept):
+        text = f"To keep it, in a new revision (and change the models):\n{keep[each.identity]}"
+        if each.identity in undone:
+            text += f"\nTo undo it on the live database:\n{undo[each.identity]}"
+        found[_told(each)] = text
     return found
 
 
@@ -182,9 +204,9 @@ def _remaining(sides: Sides, judge: Judge) -> Collection[Identity]:
     return {each.identity for each in compare_sides(sides, judge).drifts}
 
 
-def with_remedies(drifts: Iterable[Drift], found: Mapping[Identity, str]) -> tuple[Drift, ...]:
+def with_remedies(drifts: Iterable[Drift], found: Mapping[Told, str]) -> tuple[Drift, ...]:
     """Put the fixes to the drifts."""
     return tuple(
-        msgspec.structs.replace(each, remedy=found[each.identity], proved=True) if each.identity in found else each
+        msgspec.structs.replace(each, remedy=found[_told(each)], proved=True) if _told(each) in found else each
         for each in drifts
     )

@@ -1,0 +1,58 @@
+"""What is said of each side is what that side says: of an object that it has not got, it says nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from truing.catalog.read import read_snapshot
+from truing.drift import live
+from truing.drift.comparing.compare import Sides, compare_sides
+from truing.errors import CatalogError
+
+
+@pytest.fixture
+def drifts(make_database):
+    """A function that compares sides, given as SQL: (name, attribute) -> what models, migrations and live say of it."""
+
+    def compare(**sides):
+        snapshots = {}
+        for side, text in sides.items():
+            database = make_database()
+            database.execute(text)
+            snapshots[side] = read_snapshot(database.connect())
+        found = compare_sides(Sides(**snapshots)).drifts
+        said = {(each.name, aspect.attribute): aspect for each in found for aspect in each.aspects}
+        return {key: (each.models, each.migrations, each.live) for key, each in said.items()}
+
+    return compare
+
+
+def test_a_side_that_lacks_an_object_does_not_speak_of_it(drifts):
+    table = "CREATE TABLE t (a integer{});"
+    assert drifts(models=table.format(""), head=table.format(", b text"), live=table.format(", b uuid")) == {
+        ("public.t.b", ""): (None, "text", "uuid"),
+        ("public.t.b", "type"): (None, "text", "uuid"),
+    }
+    assert drifts(models=table.format(", b uuid"), head=table.format(", b text"), live=table.format("")) == {
+        ("public.t.b", ""): ("uuid", "text", None),
+        ("public.t.b", "type"): ("uuid", "text", None),
+    }
+
+
+def test_a_partition_is_no_table_that_was_renamed(drifts):
+    table = "CREATE TABLE p (id integer) PARTITION BY HASH (id);"
+    of = "PARTITION OF p FOR VALUES WITH (MODULUS 1, REMAINDER 0)"
+    assert set(drifts(models=f"{table} CREATE TABLE other (id integer)", head=f"{table} CREATE TABLE p_0 {of}")) == {
+        ("public.other", "")
+    }
+    renamed = drifts(head=f"{table} CREATE TABLE p_0 {of}", live=f"{table} CREATE TABLE p_1 {of}")
+    assert renamed == {("public.p_0", "name"): (None, "public.p_0", "public.p_1")}
+
+
+def test_nobody_waits_for_ever_for_the_table_of_alembic(database, monkeypatch):
+    monkeypatch.setattr(live, "LOCK_TIMEOUT_MS", 50)
+    database.execute("CREATE TABLE alembic_version (version_num text)")
+    with database.connect() as holder, holder.transaction():
+        holder.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(CatalogError, match="alembic_version cannot be read now"):
+            live.take(database.connect())
