@@ -156,6 +156,29 @@ def test_lines_that_look_like_commands_within_a_body_are_the_bodys():
         list(pieces("SELECT 1;\n\\d", "x"))
 
 
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "COMMENT ON TABLE t IS 'cash $$';",
+        "COMMENT ON TABLE t IS E'it\\'s $a$ or ''more';",
+        'CREATE TABLE "a$$""b" (x integer); -- it\'s $x$',
+        "CREATE TABLE a$$b (x integer); /* it's",
+        "SELECT TYPE'x\\', '--';",
+    ],
+)
+def test_what_looks_like_the_beginning_of_a_body_is_none_within_a_text_a_name_or_a_comment(opening):
+    closing = "*/" if "/*" in opening else ""
+    text = f"{opening}\n{closing}\n\\unrestrict x\nCOPY t (a) FROM stdin;\n1\n\\.\nSELECT 2;"
+    first, copied, last = pieces(text, "x")
+    assert (first.text, copied.rows, last.text) == (f"{opening}\n{closing}\n", "1\n", "SELECT 2;")
+
+
+def test_a_line_of_a_text_is_never_taken_for_a_command():
+    for text in ("COMMENT ON TABLE t IS 'one\n\\q\ntwo';", "COMMENT ON TABLE t IS E'\n\\q \\'\n\\q';"):
+        (piece,) = pieces(text, "x")
+        assert piece.text == text
+
+
 def test_the_base_runs_with_the_live_search_path(project, capsys, database):
     database.execute(f"ALTER DATABASE {psycopg.sql.Identifier(database.name).as_string()} SET search_path = legacy")
     database.execute("CREATE TABLE legacy.plain (id integer); ALTER TABLE public.alembic_version SET SCHEMA legacy")

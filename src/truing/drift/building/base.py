@@ -29,7 +29,11 @@ from truing.versions import PostgresVersion
 
 _PASSED_OVER: Final = re.compile(r"\\(restrict|unrestrict|connect|c|encoding|set|unset|echo|timing|pset|q)\b")
 _COPY: Final = re.compile(r"COPY\s.+\sFROM\s+stdin\b.*;", re.IGNORECASE)
-_DOLLAR: Final = re.compile(r"\$(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$")
+_OPENS: Final = re.compile(
+    r"--|/\*|(?<![\w$])\$(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$|(?<![\w$])[Ee]'|'|\""
+)
+_CLOSES: Final = {"'": r"''|(')", "E'": r"''|\\.|(')", '"': '""|(")', "/*": r"(\*/)"}
+"""What opens a text, a name or a comment -> what is passed over in it, and in parentheses what closes it."""
 _OF_SERVER: Final = frozenset(
     """
     CreatedbStmt DropdbStmt AlterDatabaseStmt AlterDatabaseSetStmt AlterDatabaseRefreshCollStmt AlterSystemStmt
@@ -112,8 +116,12 @@ def _of_database(url: str, revisions: tuple[str, ...]) -> Base:
         raise ConnectionFailedError(
             f"The base {name} cannot be reached: {redact(str(error).strip())}", hint=_DUMP
         ) from error
+    # Whoever waits for a lock has others wait behind it.
     said = subprocess.run(
-        [program.program("pg_dump"), "--schema-only"], env=environment, capture_output=True, check=False
+        [program.program("pg_dump"), "--schema-only", "--lock-wait-timeout=5s"],
+        env=environment,
+        capture_output=True,
+        check=False,
     )
     if said.returncode:
         message = redact(said.stderr.decode(errors="replace").strip())
@@ -253,8 +261,22 @@ def pieces(text: str, name: str) -> Iterator[Piece]:
             number += 1
             start = number + 1
             continue
-        # A line within a dollar-quoted body is the body's, whatever it looks like.
-        for mark in _DOLLAR.findall(line):
-            tag = "" if mark == tag else tag or mark
+        # A line within a body, a text or a comment belongs to it, whatever it looks like.
+        tag = _open_after(line, tag)
         kept.append(line)
     yield Piece(start, "\n".join(kept))
+
+
+def _open_after(line: str, tag: str) -> str:
+    """Say what is open at the end of a line, as what has opened it; empty for nothing."""
+    at = 0
+    while True:
+        pattern = re.compile(_CLOSES.get(tag, f"({re.escape(tag)})")) if tag else _OPENS
+        found = pattern.search(line, at)
+        if found is None or found[0] == "--":
+            return tag
+        at = found.end()
+        if not tag:
+            tag = found[0].upper() if found[0] in {"e'", "E'"} else found[0]
+        elif found[1]:
+            tag = ""
