@@ -83,6 +83,20 @@ def test_how_an_identity_of_the_models_counts_is_compared(database, tmp_path):
     ]
 
 
+def test_two_tables_of_one_name_in_two_metadata_are_said_unless_they_are_the_same(database, tmp_path):
+    table = "Table('{0}', {1}, Column('id', Integer, primary_key=True){2})\n"
+    lines = [table.format(name, side, "") for name in ("same", "other") for side in ("one", "two")]
+    lines[-1] = table.format("other", "two", ", Column('more', Text)")
+    (tmp_path / "twins.py").write_text(f"from sqlalchemy import *\none, two = MetaData(), MetaData()\n{''.join(lines)}")
+    database.execute("CREATE TABLE same (id serial PRIMARY KEY); CREATE TABLE other (id serial PRIMARY KEY)")
+    metadata = ("twins:one", "twins:two")
+    with database.connect() as connection:
+        outcome = run(None, Options(metadata=metadata, folder=str(tmp_path), migrations=False), take(connection))
+    (refused,) = [finding for finding in outcome.findings if finding.rule == "model-not-creatable"]
+    assert "CREATE TABLE other" in refused.subject
+    assert "another MetaData has a table of this name" in refused.message
+
+
 def test_models_that_postgresql_refuses_are_said_and_the_rest_is_compared(database, tmp_path):
     (tmp_path / "refused.py").write_text(
         "from sqlalchemy import *\nmetadata = MetaData()\n"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Constraint, Engine, Enum, Index, MetaData, Ta
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm.mapper import _all_registries
+from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.ddl import CheckFirst, SchemaGenerator
 from sqlalchemy.types import TypeDecorator
 
@@ -53,7 +54,7 @@ def build(request: Request) -> Reply:
     finally:
         engine.dispose()
     return Reply(
-        refusals=refusals,
+        refusals=(*refusals, *_twins(metadatas)),
         places=places(metadatas, request.default_schema, translate),
         names=names(metadatas),
         schemas_made=schemas,
@@ -87,6 +88,19 @@ def load(request: Request) -> tuple[list[MetaData], dict[str, Any]]:
             hint='Name them: truing drift --models app.models:Base, or [tool.truing] metadata = ["app.models:Base"].',
         )
     return metadatas, options
+
+
+def _twins(metadatas: Iterable[MetaData]) -> Iterator[Refusal]:
+    """Name the tables that several MetaData have, each in its own way: ``create_all`` makes the first one."""
+    first: dict[str, str] = {}
+    for metadata in metadatas:
+        for table in metadata.tables.values():
+            statement = ""
+            with suppress(SQLAlchemyError):  # what cannot be written has been refused
+                statement = str(CreateTable(table).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
+            if statement != first.setdefault(table.fullname, statement):
+                message = "another MetaData has a table of this name, and not the same; this one was left out"
+                yield Refusal(statement=_short(statement), message=message)
 
 
 def _make_schemas(
