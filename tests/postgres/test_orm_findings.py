@@ -357,3 +357,34 @@ def test_a_warning_of_sqlalchemy_s_is_about_the_relationship_that_it_names_first
         """
     (finding,) = check_models(tmp_path, database, code)
     assert finding.message.startswith(f"relationship '{finding.subject}' ")
+
+
+def test_a_sequence_that_a_default_asks_counts_as_the_column_s(tmp_path, database):
+    role = database.role("NOLOGIN")
+    code = f"""
+        numbers = Sequence("it's numbers", maxvalue=100)
+        class Thing(Base):
+            __tablename__ = "things"
+            id: Mapped[int] = mapped_column(BigInteger, numbers, primary_key=True, server_default=numbers.next_value())
+        op.execute("SELECT setval('\\"it''s numbers\\"', 90)")
+        op.execute("GRANT USAGE ON SCHEMA public TO {role}")
+        op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON things TO {role}")
+        """
+    assert found(tmp_path, database, code, application_role=role) == [
+        ("missing-privilege", "public.things"),
+        ("nearly-exhausted-sequence", "Thing.id"),
+    ]
+
+
+def test_the_limit_of_an_array_is_that_of_its_elements(tmp_path, database):
+    code = f"""
+        class Thing(Base):
+            __tablename__ = "things"
+            {ID}
+            tags: Mapped[list[str]] = mapped_column(ARRAY(String(50)))
+            codes: Mapped[list[str]] = mapped_column(ARRAY(String(5)))
+        op.execute("ALTER TABLE things ALTER tags TYPE varchar(5)[]")
+        """
+    (finding,) = check_models(tmp_path, database, code)
+    assert (finding.rule, finding.subject) == ("overlong-string", "Thing.tags")
+    assert finding.remedy == "ALTER TABLE public.things ALTER COLUMN tags TYPE varchar(50)[];"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import CircularDependencyError, IntegrityError, InvalidRequestError
@@ -432,3 +434,98 @@ def test_a_secondary_with_more_than_its_keys(models, error, severity, tmp_path, 
     assert_used(tmp_path, database, models, use, error, expected)
     with judged_models(tmp_path, database, models) as (_, findings):
         assert [str(each.severity) for each in findings] == ([severity] if severity else [])
+
+
+def teams(options):
+    return f"""
+        class Team(Base):
+            __tablename__ = "teams"
+            __table_args__ = (UniqueConstraint("tenant_id", "id"),)
+            {ID}
+            tenant_id: Mapped[uuid.UUID]
+            members: Mapped[list["Member"]] = relationship(back_populates="team"{options})
+        class Member(Base):
+            __tablename__ = "members"
+            __table_args__ = (
+                ForeignKeyConstraint(["tenant_id", "team_id"], ["teams.tenant_id", "teams.id"], name="fk",
+                    ondelete="SET NULL (team_id)"),
+                Index(None, "team_id", "tenant_id"))
+            {ID}
+            tenant_id: Mapped[uuid.UUID]
+            team_id: Mapped[uuid.UUID | None]
+            team: Mapped[Team | None] = relationship(back_populates="members")
+        """
+
+
+@pytest.mark.pg(">=15")
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [("", IntegrityError), (", passive_deletes=True", IntegrityError), (', passive_deletes="all"', None)],
+)
+def test_a_key_of_which_the_database_empties_a_part(options, error, tmp_path, database):
+    def use(session, m):
+        team = m.Team(tenant_id=uuid.uuid4())
+        session.add(team)
+        session.add(m.Member(tenant_id=team.tenant_id, team=team))
+        session.commit()
+        assert team.members
+        session.delete(team)
+        session.commit()
+        assert session.scalars(select(m.Member)).one().team_id is None
+
+    expected = [("undeletable-parent", "Team.members")] if error else []
+    assert_used(tmp_path, database, teams(options), use, error, expected)
+
+
+def countries(key, options=", passive_updates=False"):
+    return f"""
+        class Country(Base):
+            __tablename__ = "countries"
+            code: Mapped[str] = mapped_column(primary_key=True)
+            cities: Mapped[list["City"]] = relationship(back_populates="country"{options})
+        class City(Base):
+            __tablename__ = "cities"
+            {ID}
+            country_code: Mapped[str | None] = mapped_column(ForeignKey("countries.code"{key}), index=True)
+            country: Mapped[Country | None] = relationship(back_populates="cities")
+        """
+
+
+@pytest.mark.parametrize(
+    ("models", "error", "expected"),
+    [
+        (countries(""), IntegrityError, [("session-only-update-cascade", "Country.cities")]),
+        (countries(', onupdate="CASCADE"'), None, [("repeated-update-cascade", "Country.cities")]),
+        (countries(', deferrable=True, initially="DEFERRED"'), None, []),
+        (countries(', onupdate="CASCADE"', ""), None, []),
+    ],
+    ids=["checked at once", "done twice", "checked later", "done by the database"],
+)
+def test_a_key_that_changes(models, error, expected, tmp_path, database):
+    def use(session, m):
+        country = m.Country(code="a", cities=[m.City()])
+        session.add(country)
+        session.commit()
+        country.code = "b"
+        session.commit()
+
+    assert_used(tmp_path, database, models, use, error, expected)
+
+
+def test_a_relationship_that_is_never_none_by_its_annotation_alone(tmp_path, database):
+    def use(session, m):
+        session.add(m.Kid())
+        session.flush()
+        assert session.scalars(select(m.Kid)).one().parent is not None
+
+    code = f"""
+        class Parent(Base):
+            __tablename__ = "parents"
+            {ID}
+        class Kid(Base):
+            __tablename__ = "kids"
+            {ID}
+            parent_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("parents.id"), index=True)
+            parent: Mapped[Parent] = relationship()
+        """
+    assert_used(tmp_path, database, code, use, AssertionError, [("misleading-relationship", "Kid.parent")])

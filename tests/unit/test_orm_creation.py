@@ -7,9 +7,21 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Index, Integer, MetaData, String, Table
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
 
-from truing.orm.creation import problems
+from truing.orm.creation import key_names, problems
 
 NOWHERE: Any = SimpleNamespace(extensions=())
 
@@ -30,3 +42,36 @@ def test_indexes_that_cannot_be_made(index: Index, why: str) -> None:
     found = [reason for _, reason in problems(table, NOWHERE, Counter())]
     assert len(found) == bool(why)
     assert all(why in reason for reason in found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((UniqueConstraint("a", name="q"), Index("q", "b")), ["q"]),
+        ((UniqueConstraint("a", name="other"),), ["other"]),
+        ((CheckConstraint("a > ''", name="c"), CheckConstraint("b > ''", name="c")), ["c"]),
+        ((UniqueConstraint("a", name="q"), Index("i", "b"), CheckConstraint("a > ''", name="c")), []),
+        (
+            (
+                Column("c", Enum("x", name="e", create_constraint=True)),
+                Column("d", Enum("x", name="e", create_constraint=True)),
+            ),
+            [],
+        ),
+    ],
+    ids=["key and index", "key and table", "two checks", "none", "checks of native enums"],
+)
+def test_names_that_cannot_be_shared(arguments: tuple[Any, ...], named: list[str]) -> None:
+    metadata = MetaData()
+    table = Table("t", metadata, Column("a", String, primary_key=True), Column("b", String), *arguments)
+    Table("other", metadata, Column("id", Integer, primary_key=True))
+    used = Counter((each.schema, name) for each in metadata.tables.values() for name in (each.name, *key_names(each)))
+    assert [what for what, _ in problems(table, NOWHERE, used)] == named
+
+
+@pytest.mark.parametrize(("where", "loose"), [({}, False), ({"postgresql_where": text("code > ''")}, True)])
+def test_a_key_to_what_is_unique_in_part(where: dict[str, Any], loose: bool) -> None:
+    metadata = MetaData()
+    Table("p", metadata, Column("code", String, nullable=False), Index("u", "code", unique=True, **where))
+    table = Table("t", metadata, Column("code", ForeignKey("p.code"), primary_key=True))
+    assert [why for _, why in problems(table, NOWHERE, Counter())] == (["p (code) is not unique"] if loose else [])

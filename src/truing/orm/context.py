@@ -5,10 +5,11 @@ MetaData, mappers, a snapshot and what it leaves out go in; a :class:`Context` w
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Column as ModelColumn
 from sqlalchemy import MetaData
@@ -21,6 +22,7 @@ from truing.catalog.model import Constraint, Function, Sequence, Snapshot, UserT
 from truing.catalog.usage import Usage
 from truing.config import Config
 from truing.names import QualifiedName
+from truing.orm.creation import key_names
 from truing.orm.cycles import flush_cycles, required_cycles
 from truing.orm.live import is_not_null
 from truing.orm.mirrors import mirrors
@@ -35,6 +37,9 @@ from truing.orm.subjects import (
     Subject,
     attribute,
 )
+
+_NEXT: Final = re.compile(r"nextval\('((?:[^']|'')+)'::regclass\)")
+"""A default that asks a sequence, as ``pg_get_expr`` prints it."""
 
 
 class Context:
@@ -154,13 +159,19 @@ class Context:
         return flush_cycles(self.types, self.foreign_keys)
 
     @cached_property
-    def sequences(self) -> Mapping[QualifiedName, tuple[Sequence, ...]]:
-        """The sequences that belong to columns, by the table."""
-        found: defaultdict[QualifiedName, list[Sequence]] = defaultdict(list)
+    def counters(self) -> Mapping[QualifiedName, tuple[tuple[str, Sequence], ...]]:
+        """The columns that a sequence counts, with it, by the table: their own, or one that a default asks."""
+        by_name = {each.name.sql: each for each in self.snapshot.sequences}
+        found: defaultdict[QualifiedName, dict[tuple[str, str], Sequence]] = defaultdict(dict)
         for each in self.snapshot.sequences:
             if each.owned_by is not None:
-                found[each.owned_by.table].append(each)
-        return {name: tuple(each) for name, each in found.items()}
+                found[each.owned_by.table][each.owned_by.column, each.name.sql] = each
+        for table in filter(None, (each.live for each in self.tables.values())):
+            for column in table.columns:
+                asked = _NEXT.fullmatch(column.default or "")
+                if asked and (sequence := by_name.get(asked[1].replace("''", "'"))):
+                    found[table.name][column.name, sequence.name.sql] = sequence
+        return {name: tuple((key[0], each) for key, each in pairs.items()) for name, pairs in found.items()}
 
     @cached_property
     def functions(self) -> Mapping[QualifiedName, Function]:
@@ -168,9 +179,9 @@ class Context:
         return {each.name: each for each in self.snapshot.functions}
 
     @cached_property
-    def index_names(self) -> Counter[tuple[str | None, str]]:
-        """How often each name of an index is used by the models, by schema."""
-        return Counter((table.schema, str(i.name)) for table in self.tables for i in table.indexes if i.name)
+    def relation_names(self) -> Counter[tuple[str | None, str]]:
+        """How often the models use each name of a table, an index or a key, by schema."""
+        return Counter((table.schema, name) for table in self.tables for name in (str(table.name), *key_names(table)))
 
     @cached_property
     def classes(self) -> tuple[MappedClass, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from sqlalchemy import Index, Table, UniqueConstraint
+from sqlalchemy import Index, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.types import UUID, Boolean, Date, DateTime, Integer, Numeric, String, Uuid
@@ -23,7 +24,7 @@ def problems(table: Table, snapshot: Snapshot, used: Counter[tuple[str | None, s
     Args:
         table: of the models.
         snapshot: the database, for its extensions.
-        used: how often each name of an index is used, by schema.
+        used: how often each name of a table, an index or a key is used, by schema.
     """
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     try:
@@ -71,11 +72,24 @@ def _without_operators(index: Index, snapshot: Snapshot) -> str | None:
     return None
 
 
+def key_names(table: Table) -> list[str]:
+    """Give the names of the indexes that a table gets: its own, and those of its keys."""
+    keys = (UniqueConstraint, PrimaryKeyConstraint, ExcludeConstraint)
+    named = [*table.indexes, *(each for each in table.constraints if isinstance(each, keys))]
+    return [str(each.name) for each in named if isinstance(each.name, str)]
+
+
 def _twice(table: Table, used: Counter[tuple[str | None, str]]) -> Iterator[tuple[str, str]]:
-    keys = {str(each.name) for each in table.constraints if isinstance(each, UniqueConstraint) and each.name}
-    for name in sorted({str(index.name) for index in table.indexes if index.name}):
-        if used[table.schema, name] > 1 or name in keys:
-            yield name, "two indexes of one schema cannot have the same name"
+    names = Counter(key_names(table))
+    for name in sorted(names):
+        if used[table.schema, name] > 1 or names[name] > 1:
+            yield name, "two tables, indexes or keys of one schema cannot have the same name"
+    # What belongs to a type is made where the type is not PostgreSQL's own.
+    made = [each for each in table.constraints if not each._type_bound and each._ddl_if is None]  # noqa: SLF001
+    constraints = Counter(str(each.name) for each in made if isinstance(each.name, str))
+    for name in sorted(constraints):
+        if constraints[name] > 1 and name not in names:
+            yield name, "two constraints of one table cannot have the same name"
 
 
 def _loose_keys(table: Table) -> Iterator[tuple[str, str]]:
@@ -87,7 +101,11 @@ def _loose_keys(table: Table) -> Iterator[tuple[str, str]]:
             continue
         unique = [{column.name for column in parent.primary_key}]
         unique += [{c.name for c in each.columns} for each in parent.constraints if isinstance(each, UniqueConstraint)]
-        unique += [{c.name for c in each.columns} for each in parent.indexes if each.unique]
+        unique += [
+            {c.name for c in each.columns}
+            for each in parent.indexes
+            if each.unique and each.dialect_options["postgresql"]["where"] is None
+        ]
         if targets not in unique:
             columns = ", ".join(sorted(map(str, targets)))
             yield str(key.name or ", ".join(key.column_keys)), f"{parent.fullname} ({columns}) is not unique"

@@ -71,11 +71,10 @@ def missing_privilege(subject: MappedTable, context: Context) -> Iterator[Proble
             remedy=f"GRANT {', '.join(missing)} ON {subject.name.sql} TO {to};",
             severity=None if "SELECT" in missing else Severity.WARNING,
         )
-    for sequence in context.sequences.get(subject.name, ()):
+    for _, sequence in context.counters.get(subject.name, ()):
         held = role.access.get(sequence.name)
-        owner = sequence.owned_by
         # An identity's sequence is the table's own and needs no privilege.
-        if owner is None or owner.table != subject.name or owner.identity or "INSERT" in access.missing:
+        if (sequence.owned_by and sequence.owned_by.identity) or "INSERT" in access.missing:
             continue
         if held is not None and held.unusable:
             yield Problem(

@@ -58,9 +58,9 @@ def nearly_exhausted_sequence(subject: MappedColumn, context: Context) -> Iterat
     live, table = subject.live, subject.owner.live
     if live is None or table is None:
         return
-    for sequence in context.sequences.get(table.name, ()):
-        owner, last = sequence.owned_by, context.usage.positions.get(sequence.name)
-        if owner is None or last is None or (owner.table, owner.column) != (table.name, live.name):
+    for counted, sequence in context.counters.get(table.name, ()):
+        last = context.usage.positions.get(sequence.name)
+        if last is None or counted != live.name:
             continue
         if sequence.cycle or sequence.increment < 0 or last <= 0:
             continue

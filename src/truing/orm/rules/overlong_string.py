@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Enum, String
+from sqlalchemy import ARRAY, Enum, String
 
 from truing.finding import Severity
 from truing.names import ident
@@ -56,8 +56,11 @@ def overlong_string(subject: MappedColumn, context: Context) -> Iterator[Problem
         email: Mapped[str] = mapped_column(String(100))
     ```
     """
-    limit = longest(context.type_of(subject.live.type)) if subject.live else None
+    limit = longest(context.type_of(subject.live.type.removesuffix("[]"))) if subject.live else None
     type_ = dialect_type(subject.column)
+    several = isinstance(type_, ARRAY)
+    if isinstance(type_, ARRAY):
+        type_ = type_.item_type
     if limit is None or not isinstance(type_, String):
         return
     length = max(map(len, type_.enums), default=0) if isinstance(type_, Enum) else type_.length
@@ -67,6 +70,6 @@ def overlong_string(subject: MappedColumn, context: Context) -> Iterator[Problem
     yield Problem(
         f"{subject.label} takes {told}, {subject.path} only {limit}.",
         remedy=f"ALTER TABLE {subject.owner.name.sql} ALTER COLUMN {ident(str(subject.column.name))} TYPE"
-        f" {'varchar' if length is None else f'varchar({length})'};",
+        f" {'varchar' if length is None else f'varchar({length})'}{'[]' if several else ''};",
         severity=Severity.ERROR if isinstance(type_, Enum) else None,
     )

@@ -18,14 +18,15 @@ from truing.rule import Problem, rule
     on=MappedRelationship,
     severity=Severity.WARNING,
     since="0.1",
-    varies="error for a write-only collection, with which no parent can be deleted",
+    varies="error where the database would let the parent go: write-only collections, ON DELETE SET NULL (column)",
 )
 def undeletable_parent(subject: MappedRelationship, context: Context) -> Iterator[Problem]:
     """Find parents that can never be deleted through the ORM.
 
     ## What it does
     Finds one-to-many relationships without a delete cascade over a NOT NULL foreign key that has no `ON DELETE` action,
-    and `write_only` collections without `passive_deletes`, whatever the foreign key does.
+    or one that empties some of its columns only (`ON DELETE SET NULL (column)`), and `write_only` collections without
+    `passive_deletes`, whatever the foreign key does.
 
     ## Why is this bad?
     Deleting a parent that has children always fails: SQLAlchemy sets the children's key to NULL, which the column
@@ -79,11 +80,20 @@ def undeletable_parent(subject: MappedRelationship, context: Context) -> Iterato
             severity=Severity.ERROR,
         )
         return
-    if not subject.is_one_to_many or key is None or key.on_delete not in ("NO ACTION", "RESTRICT"):
+    if not subject.is_one_to_many or key is None or not context.refuses_null(subject):
         return
-    if subject.deletes or subject.passive or any("delete" in twin.cascade for twin in subject.twins):
+    if subject.deletes or any("delete" in twin.cascade for twin in subject.twins):
         return
-    if not context.refuses_null(subject):
+    if key.on_delete_columns and subject.passive != "all":
+        # Where that fails as well, it is set-null-on-not-null's.
+        loaded = " that are loaded" if subject.passive else ""
+        yield Problem(
+            f"deleting {subject.a_parent} that has {name}{loaded} fails: SQLAlchemy sets {subject.written} to NULL, not"
+            f" only {', '.join(key.on_delete_columns)} as the database does (ON DELETE {key.on_delete} of {key.name}).",
+            remedy=f'leave it to the database: {name} = relationship(..., passive_deletes="all")',
+            severity=Severity.ERROR,
+        )
+    if subject.passive or key.on_delete not in ("NO ACTION", "RESTRICT"):
         return
     yield Problem(
         f"deleting {subject.a_parent} that has {name} always fails: SQLAlchemy sets {subject.written} to NULL, which is"
