@@ -226,6 +226,7 @@ def test_json_keeps_to_its_schema(doc):
 @settings(max_examples=60, deadline=None)
 @given(doc=documents())
 @example(doc=everywhere("".join(PIECES)))
+@example(doc=everywhere("x" * 128))
 def test_github_reads_one_command_for_each_finding(doc):
     *lines, last = written(doc, "github").splitlines()
     assert command(last) is None
@@ -234,7 +235,8 @@ def test_github_reads_one_command_for_each_finding(doc):
         name, values, message = command(line)
         assert name == {"error": "error", "warning": "warning", "info": "notice"}[finding.severity.value]
         assert message == told(finding)
-        assert values["title"] == clean(f"{finding.rule}: {finding.subject}")
+        title = clean(f"{finding.rule}: {finding.subject}")
+        assert values["title"] == (title if len(title) <= 255 else f"{title[:252]}...")
         assert values.get("file") == (clean(finding.location.file) if finding.location else None)
 
 

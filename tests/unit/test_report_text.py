@@ -206,6 +206,16 @@ def test_a_file_that_cannot_be_written_is_a_usage_error(tmp_path):
         write(whole(), "json", tmp_path / "no" / "such.json")
 
 
+@pytest.mark.parametrize("form", ["full", "json"])
+def test_an_output_that_is_full_is_an_error_and_no_finding(form):
+    program = "from truing.cli.app import main; main()"
+    command = [sys.executable, "-c", program, "rule", "--output-format", form]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == "Error: Standard output cannot be written: No space left on device\n"
+    assert done.returncode == 2
+
+
 @pytest.mark.parametrize(
     ("environment", "coloured"),
     [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],

@@ -6,9 +6,10 @@ from databases.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -44,10 +45,11 @@ def write(document: Document, format_: Format = "full", output: Path | None = No
         rules: gathers the rules there are, for the forms that explain them.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: it cannot be written.
     """
     if output is None:
-        _write(document, format_, sys.stdout, rules, console)
+        with _standard_output() as file:
+            _write(document, format_, file, rules, console)
         return
     with _opened(output) as file:
         _write(document, format_, file, rules, lambda: _plain(file))
@@ -57,13 +59,29 @@ def write_text(text: str, output: Path | None = None) -> None:
     """Write a text as it is to standard output or to a file.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: it cannot be written.
     """
     if output is None:
-        sys.stdout.write(text)
+        with _standard_output() as file:
+            file.write(text)
         return
     with _opened(output) as file:
         file.write(text)
+
+
+@contextmanager
+def _standard_output() -> Iterator[IO[str]]:
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has read enough.
+        raise
+    except OSError as error:
+        with suppress(OSError):
+            # What is still held back would be written, and fail, once more at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UsageError(f"Standard output cannot be written: {error.strerror}") from error
 
 
 @contextmanager

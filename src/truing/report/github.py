@@ -21,6 +21,10 @@ COMMANDS: Final[Mapping[Severity, str]] = {
 }
 
 
+LONGEST_TITLE: Final = 255
+"""Characters that GitHub takes; of a message it shows 4,096."""
+
+
 def encode(document: Document) -> str:
     """Write one command for each finding, and the summary as a line of the log."""
     lines = [_annotation(finding) for finding in document.findings]
@@ -30,7 +34,9 @@ def encode(document: Document) -> str:
 
 def _annotation(finding: ReportedFinding) -> str:
     place = {"file": from_root(finding.location.file), "line": str(finding.location.line)} if finding.location else {}
-    return _command(COMMANDS[finding.severity], told(finding), **place, title=f"{finding.rule}: {finding.subject}")
+    title = clean(f"{finding.rule}: {finding.subject}")
+    title = title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 3]}..."
+    return _command(COMMANDS[finding.severity], told(finding), **place, title=title)
 
 
 def _command(name: str, message: str, **properties: str) -> str:
