@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.exc import (
+    DataError,
     DBAPIError,
     IntegrityError,
     InvalidRequestError,
     NotSupportedError,
+    OperationalError,
     ProgrammingError,
+    SAWarning,
     StatementError,
 )
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -178,3 +182,98 @@ def test_an_enum_of_another_name_fails_with_a_driver_that_names_the_type(example
 
     with pytest.raises(DBAPIError, match='type "order_state" does not exist'):
         asyncio.run(read())
+
+
+def add(name, **values):
+    return lambda session, m: session.add(
+        getattr(m, name)(id=ONE, **{k: v(m) if callable(v) else v for k, v in values.items()})
+    )
+
+
+def read(name, *statements):
+    def use(session, m):
+        for each in statements:
+            session.execute(text(each))
+        session.scalars(select(getattr(m, name))).all()
+
+    return use
+
+
+def two_of_one_parent(session, m):
+    session.add_all([m.User(id=ONE), m.Settings(id=ONE, user_id=ONE), m.Settings(id=TWO, user_id=ONE)])
+    session.flush()
+    session.expire_all()
+    assert session.get(m.User, ONE).settings
+
+
+def compare_with_an_aware_one(session, m):
+    session.add(m.Profile(id=ONE, seen_at=datetime.now(UTC)))
+    session.flush()
+    session.expire_all()
+    assert session.get(m.Profile, ONE).seen_at < datetime.now(UTC)
+
+
+def delete_the_author(session, m):
+    session.add_all([m.Author(id=ONE), m.Book(id=ONE, author_id=ONE)])
+    session.flush()
+    session.execute(text("DELETE FROM authors"))
+
+
+def forget_the_balance(session, m):
+    session.add(m.Account(id=ONE))
+    session.flush()
+    session.expire_all()
+    session.delete(session.get(m.Account, ONE))
+
+
+def add_the_other_side(session, m):
+    tenant = m.Tenant(id=ONE)
+    session.add_all([tenant, m.Profile(id=ONE, tenant=tenant)])
+    assert tenant.profiles
+
+
+FAILURES = {
+    "missing-table": (read("Profile"), ProgrammingError, "profiles.* does not exist"),
+    "missing-column": (read("Profile"), ProgrammingError, "nickname does not exist"),
+    "unmapped-required-column": (add("Profile"), IntegrityError, "locale"),
+    "nullable-in-model-only": (add("Profile"), IntegrityError, "email"),
+    "missing-server-default": (lambda session, m: session.add(m.Profile()), IntegrityError, "null value"),
+    "overlong-string": (add("Profile", email="x" * 101), DataError, "too long"),
+    "unknown-enum-label": (add("Order", state="refunded"), DataError, "invalid input value for enum"),
+    "enum-stored-by-name": (add("Order", state=lambda m: m.State.OPEN), DataError, "invalid input value for enum"),
+    "unchecked-enum": (read("Order", "INSERT INTO orders VALUES (gen_random_uuid(), 'odd')"), LookupError, "odd"),
+    "unstorable-polymorphic-identity": (add("Company"), IntegrityError, "check constraint"),
+    "set-null-on-not-null": (delete_the_author, IntegrityError, "null value"),
+    "scalar-without-unique": (two_of_one_parent, SAWarning, "Multiple rows"),
+    "timezone-mismatch": (compare_with_an_aware_one, TypeError, "offset-naive"),
+    "writable-view": (forget_the_balance, OperationalError, "cannot update view"),
+    "unlinked-mirror-relationship": (add_the_other_side, AssertionError, "assert"),
+    "missing-privilege": (read("Project", "SET ROLE example_app"), ProgrammingError, "permission denied"),
+}
+
+
+@pytest.mark.parametrize("rule", FAILURES)
+def test_the_bad_example_fails_as_its_page_says(rule, example, database):
+    use, error, match = FAILURES[rule]
+    if rule == "missing-privilege":
+        database.role("NOLOGIN", "example_app")
+    module, open_session = example(rule)
+
+    def use_it(session):
+        use(session, module)
+        session.flush()
+
+    with open_session() as session, pytest.raises(error, match=match):
+        use_it(session)
+
+
+def test_the_owner_sees_what_no_policy_lets_it_see(example, database):
+    database.role("NOLOGIN", "example_app")
+    _, open_session = example("bypassed-row-security")
+    with open_session() as session:
+        session.execute(text("INSERT INTO projects VALUES (gen_random_uuid())"))
+        session.execute(text("ALTER POLICY own ON projects USING (false)"))
+        session.execute(text("SET ROLE example_app"))
+        assert session.scalar(text("SELECT count(*) FROM projects")) == 1
+        session.execute(text("ALTER TABLE projects FORCE ROW LEVEL SECURITY"))
+        assert session.scalar(text("SELECT count(*) FROM projects")) == 0

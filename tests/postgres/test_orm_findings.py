@@ -388,3 +388,51 @@ def test_the_limit_of_an_array_is_that_of_its_elements(tmp_path, database):
     (finding,) = check_models(tmp_path, database, code)
     assert (finding.rule, finding.subject) == ("overlong-string", "Thing.tags")
     assert finding.remedy == "ALTER TABLE public.things ALTER COLUMN tags TYPE varchar(50)[];"
+
+
+@pytest.mark.parametrize("model", ["template", None], ids=["a schema of the models", "the search path"])
+def test_a_tenant_s_schema_stands_for_that_of_the_models(model, tmp_path, database):
+    schema = f'"schema": "{model}"' if model else ""
+    code = f"""
+        op.before = "CREATE SCHEMA template"
+        class Parent(Base):
+            __tablename__ = "parents"
+            __table_args__ = {{{schema}}}
+            {ID}
+            kind: Mapped[str] = mapped_column(Enum("a", name="kind"{', schema="template"' if model else ""}))
+            kids: Mapped[list["Kid"]] = relationship()
+        class Kid(Base):
+            __tablename__ = "kids"
+            __table_args__ = {{{schema}}}
+            {ID}
+            parent_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(Parent.id), index=True)
+        class Shared(Base):
+            __tablename__ = "shared"
+            {ID}
+        op.execute("CREATE SCHEMA tenant_1")
+        for thing in ("TABLE {{0}}.parents", "TABLE {{0}}.kids", "TYPE {{0}}.kind"):
+            op.execute(f"ALTER {{thing.format('{model or "public"}')}} SET SCHEMA tenant_1")
+        """
+    settings = {"tenant_schemas": "tenant_*", **({"tenant_model_schema": model} if model else {})}
+    assert found(tmp_path, database, code, **settings) == [("undeletable-parent", "Parent.kids")]
+
+
+def test_a_table_without_a_class_has_its_own_line_and_suppressions(tmp_path, database):
+    code = f"""
+        class Tag(Base):
+            __tablename__ = "tags"
+            {ID}
+        # truing: allow non-unique-secondary -- imported as it is
+        post_tags = Table(
+            "post_tags", Base.metadata,
+            Column("post_id", ForeignKey("posts.id"), index=True),
+            Column("tag_id", ForeignKey("tags.id"), index=True),
+        )
+        class Post(Base):
+            __tablename__ = "posts"
+            {ID}
+            tags: Mapped[list[Tag]] = relationship(secondary=post_tags)
+        """
+    assert found(tmp_path, database, code) == []
+    (finding,) = check_models(tmp_path, database, code.replace("truing:", ""))
+    assert (finding.rule, finding.location.line) == ("non-unique-secondary", FIRST + 5)

@@ -37,6 +37,7 @@ from truing.orm.subjects import (
     Subject,
     attribute,
 )
+from truing.patterns import fitting
 
 _NEXT: Final = re.compile(r"nextval\('((?:[^']|'')+)'::regclass\)")
 """A default that asks a sequence, as ``pg_get_expr`` prints it."""
@@ -208,13 +209,29 @@ class Context:
         yield from self.foreign_keys
 
     def name_of(self, table: ModelTable) -> QualifiedName:
-        """Find a table of the models in the database: in its schema, or along the search path."""
-        name = str(table.name)
-        if table.schema is not None:
-            return QualifiedName(str(table.schema), name)
+        """Find a table of the models in the database: in its schema, a tenant's, or along the search path."""
+        asked = self.schemas_of(None if table.schema is None else str(table.schema))
+        places = [QualifiedName(schema, str(table.name)) for schema in asked]
+        return next((place for place in places if place in self.usage.relations), places[0])
+
+    def schemas_of(self, schema: str | None) -> tuple[str, ...]:
+        """Name the schemas of the database that the models may mean.
+
+        Args:
+            schema: as the models have it; None for the search path.
+        """
         path = self.usage.search_path or ("public",)
-        places = (QualifiedName(schema, name) for schema in path)
-        return next((place for place in places if place in self.usage.relations), QualifiedName(path[0], name))
+        asked = path if schema is None else (schema,)
+        if self._tenant is not None and (self.config.tenant_model_schema or path[0]) in asked:
+            return (self._tenant, *asked)
+        return asked
+
+    @cached_property
+    def _tenant(self) -> str | None:
+        """The first of the schemas that each have one tenant's tables."""
+        pattern = self.config.tenant_schemas
+        schemas = [each.name for each in self.snapshot.schemas]
+        return next(iter(sorted(fitting(pattern, schemas, source="tenant-schemas"))), None) if pattern else None
 
     def type_of(self, printed: str) -> str:
         """Return the type under a domain, or the type itself."""
@@ -238,10 +255,12 @@ class Context:
         self, table: ModelTable, mappers: list[Mapper[Any]], secondary_of: list[RelationshipProperty[Any]]
     ) -> MappedTable:
         name = self.name_of(table)
-        classes: list[type] = [each.class_ for each in mappers] or [each.parent.class_ for each in secondary_of]
+        place = self.sources.of(mappers[0].class_) if mappers else None
+        if secondary_of and not mappers:
+            place = self.sources.of_table(secondary_of[0].parent.class_, str(table.name))
         return MappedTable(
             label=name.sql,
-            place=self.sources.of(classes[0] if classes else None),
+            place=place,
             table=table,
             name=name,
             live=self.snapshot.table(name),

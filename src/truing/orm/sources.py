@@ -52,6 +52,17 @@ class Sources:
         file, written = self._written(class_)
         return _place(file, written.first, written.last) if written else None
 
+    def of_table(self, class_: type, table: str) -> Place | None:
+        """Find a ``name = Table(...)`` in the file of a class that uses it; the class where it is not there.
+
+        Args:
+            class_: the class.
+            table: the table's name, without its schema.
+        """
+        file, _ = self._written(class_)
+        lines = self._file(file).tables.get(table) if file else None
+        return _place(file, *lines) if lines else self.of(class_)
+
     def allowed(self, rule: str, place: Place | None) -> Suppression | None:
         """Return the suppression that allows a rule at a place."""
         if place is None:
@@ -94,9 +105,10 @@ class _Written(msgspec.Struct, frozen=True):
 
 
 class _File(msgspec.Struct, frozen=True):
-    """A file: its classes by their qualified names, and its suppressions."""
+    """A file: its classes by their qualified names, the lines of its tables without a class, and its suppressions."""
 
     classes: dict[str, _Written]
+    tables: dict[str, tuple[int, int]]
     suppressions: tuple[Suppression, ...]
 
 
@@ -105,10 +117,10 @@ def _read(file: str) -> _File:
         text = Path(file).read_text(encoding="utf-8", errors="replace")
         tree = ast.parse(text)
     except (OSError, SyntaxError, ValueError):
-        return _File({}, ())
+        return _File({}, {}, ())
     # Most files of a class hierarchy (the standard library's, SQLAlchemy's) have no suppression; tokenizing is slow.
     suppressions = python_suppressions(text) if "truing" in text else ()
-    return _File(dict(_classes(tree, "")), suppressions)
+    return _File(dict(_classes(tree, "")), dict(_tables(tree)), suppressions)
 
 
 def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, _Written]]:
@@ -126,6 +138,16 @@ def _classes(node: ast.AST, prefix: str) -> Iterator[tuple[str, _Written]]:
             yield from _classes(child, f"{prefix}{child.name}.<locals>.")
         elif isinstance(child, ast.stmt):
             yield from _classes(child, prefix)
+
+
+def _tables(tree: ast.Module) -> Iterator[tuple[str, tuple[int, int]]]:
+    for each in tree.body:
+        match each:
+            case (
+                ast.Assign(value=ast.Call(func=called, args=[ast.Constant(value=str(name)), *_]))
+                | ast.AnnAssign(value=ast.Call(func=called, args=[ast.Constant(value=str(name)), *_]))
+            ) if ast.unparse(called).rpartition(".")[2] == "Table":
+                yield name, (each.lineno, each.end_lineno or each.lineno)
 
 
 def _first_line(statement: ast.stmt) -> int:

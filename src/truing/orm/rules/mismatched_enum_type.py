@@ -53,8 +53,8 @@ def mismatched_enum_type(subject: MappedColumn, context: Context) -> Iterator[Pr
         type_ = type_.item_type
     if not isinstance(type_, Enum) or not type_.native_enum or not type_.name or live is None:
         return
-    path = context.usage.search_path
-    named = [QualifiedName(str(schema), str(type_.name)) for schema in ((type_.schema,) if type_.schema else path)]
+    path = context.schemas_of(str(type_.schema) if type_.schema else None)
+    named = [QualifiedName(schema, str(type_.name)) for schema in path]
     printed = context.type_of(live.type.removesuffix("[]"))
     if printed in [each.sql for each in named] or subject.owner.live is None:
         return

@@ -34,11 +34,14 @@ def writable_view(subject: MappedRelationship, _context: Context) -> Iterator[Pr
 
 
     class Balance(Base):
-        __table__ = Table("balances", Base.metadata, Column("account_id", Uuid, primary_key=True))
+        __tablename__ = "balances"
+
+        id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+        account_id: Mapped[uuid.UUID]
 
 
     op.execute("DROP TABLE balances")
-    op.execute("CREATE VIEW balances AS SELECT id AS account_id FROM accounts GROUP BY id")
+    op.execute("CREATE VIEW balances AS SELECT id, id AS account_id FROM accounts GROUP BY id")
     ```
     Use instead:
     ```python
@@ -52,11 +55,14 @@ def writable_view(subject: MappedRelationship, _context: Context) -> Iterator[Pr
 
 
     class Balance(Base):
-        __table__ = Table("balances", Base.metadata, Column("account_id", Uuid, primary_key=True))
+        __tablename__ = "balances"
+
+        id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+        account_id: Mapped[uuid.UUID]
 
 
     op.execute("DROP TABLE balances")
-    op.execute("CREATE VIEW balances AS SELECT id AS account_id FROM accounts GROUP BY id")
+    op.execute("CREATE VIEW balances AS SELECT id, id AS account_id FROM accounts GROUP BY id")
     ```
     """
     owner = subject.referring
