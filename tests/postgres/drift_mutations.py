@@ -626,9 +626,52 @@ PROGRAM = [
     ("COMMENT ON VIEW app.v IS 'x'", "view", "app.v", "comment"),
     ("COMMENT ON SCHEMA app IS 'x'", "schema", "app", "comment"),
 ]
+# What PostgreSQL and the extension citext brought. On functions of citext, for their names are printed in full.
+PUBLICS = "privileges of public"
+BROUGHT = [
+    (
+        "REVOKE EXECUTE ON FUNCTION pg_sleep(float8) FROM PUBLIC",
+        "function",
+        "pg_catalog.pg_sleep(double precision)",
+        PUBLICS,
+    ),
+    ("GRANT EXECUTE ON FUNCTION pg_read_file(text) TO PUBLIC", "function", "pg_catalog.pg_read_file(text)", PUBLICS),
+    (
+        "GRANT EXECUTE ON FUNCTION pg_sleep(float8) TO pg_monitor",
+        "function",
+        "pg_sleep(double",
+        "privileges of pg_monitor",
+    ),
+    ("REVOKE EXECUTE ON FUNCTION count() FROM PUBLIC", "function", "pg_catalog.count()", PUBLICS),
+    ("GRANT SELECT ON pg_authid TO pg_monitor", "table", "pg_catalog.pg_authid", "privileges of pg_monitor"),
+    ("GRANT SELECT (rolpassword) ON pg_authid TO PUBLIC", "column", "pg_catalog.pg_authid.rolpassword", PUBLICS),
+    ("REVOKE SELECT (subname) ON pg_subscription FROM PUBLIC", "column", "pg_catalog.pg_subscription.subname", PUBLICS),
+    ("REVOKE SELECT ON pg_class FROM PUBLIC", "table", "pg_catalog.pg_class", PUBLICS),
+    ("REVOKE SELECT ON pg_stat_activity FROM PUBLIC", "view", "pg_catalog.pg_stat_activity", PUBLICS),
+    ("REVOKE SELECT ON information_schema.tables FROM PUBLIC", "view", "information_schema.tables", PUBLICS),
+    ("GRANT INSERT ON information_schema.sql_features TO PUBLIC", "table", "information_schema.sql_features", PUBLICS),
+    (
+        "GRANT SELECT ON information_schema._pg_user_mappings TO PUBLIC",
+        "view",
+        "information_schema._pg_user_mappings",
+        PUBLICS,
+    ),
+    ("REVOKE USAGE ON SCHEMA information_schema FROM PUBLIC", "schema", "information_schema", PUBLICS),
+    ("GRANT CREATE ON SCHEMA pg_catalog TO PUBLIC", "schema", "pg_catalog", PUBLICS),
+    ("REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC", "language", "plpgsql", PUBLICS),
+    ("REVOKE USAGE ON LANGUAGE sql FROM PUBLIC", "language", "sql", PUBLICS),
+    ("REVOKE USAGE ON TYPE int4 FROM PUBLIC", "type", "pg_catalog.int4", PUBLICS),
+    ("REVOKE USAGE ON TYPE citext FROM PUBLIC", "type", "public.citext", PUBLICS),
+    (
+        "REVOKE EXECUTE ON FUNCTION citext_eq FROM PUBLIC",
+        "function",
+        "public.citext_eq(public.citext, public.citext)",
+        PUBLICS,
+    ),
+]
 MUTATIONS = {
     "column": COLUMN, "type": TYPE, "enum": ENUM, "default": DEFAULT, "identity and sequence": IDENTITY,
     "generated": GENERATED, "primary key": PRIMARY_KEY, "check": CHECK, "foreign key": FOREIGN_KEY,
     "unique and exclude": UNIQUE, "index": INDEX, "storage and partitions": STORAGE, "security": SECURITY,
-    "program": PROGRAM,
+    "program": PROGRAM, "brought": BROUGHT,
 }  # fmt: skip

@@ -140,3 +140,34 @@ def test_a_view_that_cannot_be_made_again_is_named_and_not_compared(apart):
     assert not [subject for subject in subjects(document) if "view" in subject and ".one" in subject]
     (row,) = [row for table in document["tables"] for row in table["rows"] if "printed by" in row["reason"]]
     assert '"App é".one' in row["names"]
+
+
+def test_privileges_on_what_both_majors_brought_are_found_and_on_the_rest_named(apart):
+    compare, execute, live = apart
+    execute(
+        "GRANT EXECUTE ON FUNCTION pg_read_file(text) TO pg_monitor;"
+        "REVOKE SELECT ON information_schema.tables FROM PUBLIC;"
+        # 18 lets pg_monitor do that to begin with.
+        "GRANT EXECUTE ON FUNCTION pg_current_logfile() TO pg_monitor"
+    )
+    with psycopg.connect(live.url) as connection:
+        old = connection.info.server_version < NEW * 10000
+    execute(
+        "GRANT EXECUTE ON FUNCTION pg_rotate_logfile_old() TO pg_monitor"
+        if old
+        else "GRANT INSERT ON pg_stat_io TO PUBLIC"
+    )
+    code, document = compare()
+    assert code == 1
+    assert subjects(document) == [
+        "live-edited-by-hand: function pg_catalog.pg_read_file(text)",
+        "live-edited-by-hand: view information_schema.tables",
+    ]
+    (row,) = [row for table in document["tables"] for row in table["rows"] if row["reason"].startswith("privileges")]
+    assert row["reason"].endswith("may not have come with the same")
+    assert row["names"] == (
+        "function pg_catalog.pg_current_logfile(), of pg_monitor,"
+        " function pg_catalog.pg_rotate_logfile_old(), of pg_monitor"
+        if old
+        else "view pg_catalog.pg_stat_io, of public"
+    )

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from truing.catalog.model import (
+    Brought,
     CatalogValue,
     Column,
     Constraint,
@@ -68,6 +69,7 @@ _PASSED_OVER_OF: Final[dict[type[CatalogValue], frozenset[str]]] = {
     Index: frozenset({"constraint"}),
 }
 _SNAPSHOT_PASSED_OVER: Final = frozenset({"version", "database", "left_out", "unread"})
+_NOTHING: Final = (frozenset[str](), frozenset[str]())
 
 _BY_DEFINITION: Final[dict[type[CatalogValue], frozenset[str]]] = {
     Constraint: frozenset(Constraint.__struct_fields__)
@@ -124,8 +126,9 @@ def compare(a: Snapshot, b: Snapshot, *, ignore: Collection[str] = ()) -> tuple[
     comparison = _Comparison(a, b, frozenset(ignore))
     found: set[Difference] = set()
     for family in Snapshot.__struct_fields__:
-        if family not in _SNAPSHOT_PASSED_OVER:
+        if family not in {*_SNAPSHOT_PASSED_OVER, "brought"}:
             found.update(comparison.family(getattr(a, family), getattr(b, family), None))
+    found.update(comparison.brought(a.brought, b.brought))
     return tuple(sorted(found, key=_order))
 
 
@@ -215,14 +218,39 @@ class _Comparison:
             if ours != theirs:
                 yield Difference(word, name, f"privileges of {grantee}", ours, theirs)
 
+    def brought(self, a: Iterable[Brought], b: Iterable[Brought]) -> Iterator[Difference]:
+        """Compare what has changed since it came. What a side does not have is there as it came."""
+        if "privileges" in self._ignore:
+            return
+        ours, theirs = ({(each.kind, each.name): self._since(each) for each in side} for side in (a, b))
+        for key in ours.keys() | theirs.keys():
+            before, after = ours.get(key, {}), theirs.get(key, {})
+            for role in before.keys() | after.keys():
+                (had, has), (had_there, has_there) = before.get(role, _NOTHING), after.get(role, _NOTHING)
+                # What it came with is another major's business, not what has been added and taken away since.
+                if (has - had, had - has) != (has_there - had_there, had_there - has_there):
+                    said = (has if role in before else had_there, has_there if role in after else had)
+                    if said[0] != said[1]:
+                        texts = [", ".join(sorted(each)) or None for each in said]
+                        yield Difference(*key, f"privileges of {role}", *texts)
+
+    def _since(self, value: Brought) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+        """Say what each role could do with something when it came, and can do now."""
+        had, has = self._terms(value.owner, value.initial), self._terms(value.owner, value.grants)
+        return {role: (had.get(role, _NOTHING[0]), has.get(role, _NOTHING[0])) for role in had.keys() | has.keys()}
+
     def _by_grantee(self, value: Any) -> dict[str, str]:
+        granted = self._terms(getattr(value, "owner", None), value.grants)
+        return {grantee: ", ".join(sorted(privileges)) for grantee, privileges in granted.items()}
+
+    def _terms(self, owner: str | None, given: Iterable[Grant]) -> dict[str, frozenset[str]]:
         grants: defaultdict[str, set[str]] = defaultdict(set)
-        for grant in value.grants:
+        for grant in given:
             if grant.privilege not in self._unknown_privileges:
                 # Whoever the owner is, what the owner may do is the same; another owner is a difference of its own.
-                grantee = "the owner" if grant.grantee == getattr(value, "owner", None) else ident(grant.grantee)
+                grantee = "the owner" if grant.grantee == owner else ident(grant.grantee)
                 grants[grantee].add(grant.privilege + (" with grant option" if grant.grantable else ""))
-        return {grantee: ", ".join(sorted(privileges)) for grantee, privileges in grants.items()}
+        return {grantee: frozenset(privileges) for grantee, privileges in grants.items()}
 
     def _unproved(self, a: Table, b: Table) -> Iterator[Difference]:
         """Compare NOT NULL constraints by their column. That there is a valid one, ``Column.not_null`` has said."""
@@ -291,13 +319,13 @@ def _title(value: Any, parent: Any) -> str:
         return f"{value.name}({value.arguments})"
     return (
         str(value.name)
-        if isinstance(value.name, QualifiedName) or isinstance(value, DatabaseObject)
+        if isinstance(value.name, QualifiedName) or isinstance(value, Brought | DatabaseObject)
         else ident(value.name)
     )
 
 
 def _word(value: CatalogValue) -> str:
-    return value.kind if isinstance(value, DatabaseObject) else _WORD[type(value)]
+    return value.kind if isinstance(value, Brought | DatabaseObject) else _WORD[type(value)]
 
 
 def _summary(value: Any) -> str:

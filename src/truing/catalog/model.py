@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Literal, TypeVar
 
 from truing.catalog.objects import (
+    Brought,
     DatabaseObject,
     Extension,
     Function,
@@ -44,6 +45,7 @@ from truing.versions import PostgresVersion
 
 __all__ = [
     "PUBLIC",
+    "Brought",
     "CatalogValue",
     "Column",
     "Constraint",
@@ -215,6 +217,7 @@ class Snapshot(CatalogValue, frozen=True, dict=True):
         left_out: what is not shown.
         publications: the database's own, whatever schemas were asked for.
         others: objects of rarer kinds.
+        brought: what PostgreSQL and extensions brought, where its privileges are others than it came with.
         unread: what was not looked at.
     """
 
@@ -229,6 +232,7 @@ class Snapshot(CatalogValue, frozen=True, dict=True):
     types: tuple[UserType, ...] = ()
     publications: tuple[Publication, ...] = ()
     others: tuple[DatabaseObject, ...] = ()
+    brought: tuple[Brought, ...] = ()
     unread: tuple[Unread, ...] = ()
     left_out: LeftOut = LeftOut()
 

@@ -173,6 +173,28 @@ class DatabaseObject(CatalogValue, frozen=True):
     comment: str | None = None
 
 
+class Brought(CatalogValue, frozen=True):
+    """Something that PostgreSQL or an extension brought, and that has other privileges now than it came with.
+
+    Attributes:
+        kind: what it is, for example ``function``, ``view``, ``schema`` or ``column``.
+        name: for a person and in a statement, quoted and qualified; with the kind, its identity.
+        relation: the table or view of a column, likewise; empty for another kind.
+        extension: whose member it is; empty for what is PostgreSQL's own.
+        owner: its owner.
+        grants: what those may do who may do something else than they could.
+        initial: what these could do when it came.
+    """
+
+    kind: str
+    name: str
+    relation: str = ""
+    extension: str = ""
+    owner: str = ""
+    grants: tuple[Grant, ...] = ()
+    initial: tuple[Grant, ...] = ()
+
+
 class Unread(CatalogValue, frozen=True):
     """Objects that somebody made and that no reader of ours shows: of them nobody can say that nothing differs.
 

@@ -14,7 +14,9 @@ import msgspec
 import psycopg
 
 from truing import redaction
+from truing.catalog.brought import brought
 from truing.catalog.model import (
+    Brought,
     Column,
     Constraint,
     DatabaseObject,
@@ -168,6 +170,22 @@ def read_sizes(connection: psycopg.Connection[Any]) -> Mapping[QualifiedName, Ta
     return look(connection, see)
 
 
+def read_brought(connection: psycopg.Connection[Any], names: Collection[str]) -> tuple[Brought, ...]:
+    """Read who may use what PostgreSQL and its extensions brought, also where that is as it came.
+
+    Args:
+        connection: a psycopg connection, idle or in a transaction.
+        names: of what, each with its kind: ``function pg_catalog.pg_sleep(double precision)``.
+
+    Returns:
+        What of it there is; and whatever has other privileges than it came with.
+
+    Raises:
+        CatalogError: the catalog could not be read.
+    """
+    return look(connection, lambda reader: brought(reader, _scope_parameters(None, ()), names))
+
+
 def relation_oid(reader: Reader, name: QualifiedName) -> int | None:
     """Find the oid of a relation, without folding or searching."""
     rows = reader.execute(
@@ -228,6 +246,7 @@ def _snapshot(
         types=_sorted(pieces.types.values()),
         publications=_sorted(value for _, value in reader.values(publications, Publication)),
         others=tuple(sorted(others, key=lambda other: (other.kind, other.name))),
+        brought=brought(reader, scope_parameters),
         unread=unread(reader),
         left_out=LeftOut(
             extension_members=verdicts["extension"],

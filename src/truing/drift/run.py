@@ -6,13 +6,15 @@ Builds come from the cache where nothing has changed; whole answers do in :mod:`
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Final
 
 import msgspec
 import psycopg
 
-from truing.catalog.model import Snapshot
+from truing.catalog.model import Brought, Snapshot
+from truing.catalog.read import read_brought
 from truing.drift import findings as say
 from truing.drift.building.builder import Builder
 from truing.drift.building.builds import (
@@ -25,6 +27,7 @@ from truing.drift.building.cache import Cache
 from truing.drift.building.prefix import Prefix, UnfitError, prefix_of
 from truing.drift.building.printer import Texts, alike, reprinted
 from truing.drift.building.workshop import Workshop
+from truing.drift.comparing import brought
 from truing.drift.comparing.blame import owners, with_places, with_revisions
 from truing.drift.comparing.compare import Sides, compare_sides
 from truing.drift.comparing.equivalent import Judge
@@ -137,6 +140,7 @@ class _Run:
         self._unmanaged = table_patterns(options.unmanaged, path, source="unmanaged")
         self._ours: frozenset[QualifiedName] = frozenset()
         self._built: list[Snapshot] = []
+        self._untold: Mapping[brought.Place, str] = {}
         self._deciding: tuple[str, ...] = ()
 
     def outcome(self) -> Outcome:
@@ -201,7 +205,21 @@ class _Run:
             applied=self._side(applied.snapshot, left, built=True) if applied else None,
             live=self._side(live, left) if live is not None else None,
         )
-        return sides, left
+        if sides.live is None:
+            return sides, left
+        migrated = {"applied": sides.applied, "head": sides.head}
+        built = {name: side for name, side in migrated.items() if side is not None}
+        self._untold = brought.untold(sides.live, built.values(), self._workshop.lacking, self._came)
+        left += brought.left_out(self._untold)
+        told = {name: brought.without(side, self._untold) for name, side in {**built, "live": sides.live}.items()}
+        return msgspec.structs.replace(sides, **told), left
+
+    def _came(self, names: Collection[str]) -> tuple[Brought, ...]:
+        """Ask the scratch server what privileges something has there."""
+        if not names:
+            return ()
+        with self._builder.connection() as connection:
+            return read_brought(connection, names)
 
     def _of_tenants(self, drifts: tuple[Drift, ...], sides: Sides, judge: Judge) -> tuple[Drift, ...]:
         """Compare the tenants that are not like most of them as well."""
@@ -240,7 +258,7 @@ class _Run:
     def _side(self, snapshot: Snapshot, left: list[LeftOut], *, built: bool = False) -> Snapshot:
         kept, out = managed(snapshot, self._unmanaged, self._ours)
         left.extend(out)
-        kept = spoken_as(kept, _RUNNER, self._runner) if built else kept
+        kept = brought.without(spoken_as(kept, _RUNNER, self._runner) if built else kept, self._untold)
         if self._platform is not None:
             kept, out = without(kept, self._platform, self._runner)
             left.extend(out)

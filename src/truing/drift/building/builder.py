@@ -116,7 +116,8 @@ class Builder:
         Raises:
             RevisionError: they do not run while they are looked at.
         """
-        return self._kept("history", (*self._migration_parts(self._head), watch), lambda: self._watch(watch))
+        # Its own word, too: an empty list of names is no other key than the migrations have.
+        return self._kept("history", ("history", *self._migration_parts(self._head), watch), lambda: self._watch(watch))
 
     def migrated(self) -> ScratchDatabase:
         """Give a database in which all migrations have been run."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from truing.catalog.model import Snapshot
-from truing.catalog.objects import DatabaseObject
+from truing.catalog.objects import Brought, DatabaseObject
 from truing.config import PlatformName
 from truing.drift.model import LeftOut
 from truing.names import ident
@@ -129,6 +129,7 @@ def without(snapshot: Snapshot, platform: Platform, runner: str) -> tuple[Snapsh
     kept["schemas"] = ours(snapshot.schemas, "schemas", lambda each: each.name in platform.schemas)
     kept["extensions"] = ours(snapshot.extensions, "extensions", lambda each: each.name in platform.extensions)
     kept["publications"] = ours(snapshot.publications, "publications", lambda each: each.name in platform.publications)
+    kept["brought"] = ours(snapshot.brought, "privileges", lambda each: _brings(each, platform))
     others = snapshot.others
     for kind in dict.fromkeys(each.kind for each in others):
         others = ours(others, kind, lambda each, kind=kind: each.kind == kind and _is_its(each, platform, runner))
@@ -146,6 +147,10 @@ def _is_its(each: DatabaseObject, platform: Platform, runner: str) -> bool:
             return any(fnmatchcase(each.name, pattern) for pattern in platform.settings)
         case _:
             return _works(each.owner, platform) or each.name.partition(".")[0] in platform.schemas
+
+
+def _brings(each: Brought, platform: Platform) -> bool:
+    return each.extension in platform.extensions or each.name.partition(".")[0] in platform.schemas
 
 
 def _works(role: str, platform: Platform) -> bool:

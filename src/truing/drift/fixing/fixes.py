@@ -13,6 +13,7 @@ import msgspec
 
 from truing.catalog.diff import objects
 from truing.catalog.model import (
+    Brought,
     Column,
     Constraint,
     Function,
@@ -26,6 +27,7 @@ from truing.catalog.model import (
     View,
 )
 from truing.drift.fixing.altering import altered, labelled
+from truing.drift.fixing.granting import granted
 from truing.drift.fixing.spelling import (
     added,
     created,
@@ -80,7 +82,9 @@ def operations(drift: Drift, have: Catalogue, want: Catalogue) -> str | None:
     if any(aspect.attribute == "name" for aspect in drift.aspects) or (old is None and new is None):
         return _renaming(drift, have, want)
     lines: tuple[str, ...] | None
-    if old is None and new is not None:
+    if any(isinstance(each[0], Brought) for each in (old, new) if each):
+        lines = granted(old[0] if old else None, new[0] if new else None)
+    elif old is None and new is not None:
         lines = _made(*new, want.snapshot)
     elif new is None and old is not None:
         lines = _dropped(*old, want.snapshot)
