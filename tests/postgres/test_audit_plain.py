@@ -499,3 +499,16 @@ def test_a_partitioned_table_is_read_whole(database, tmp_path):
     )
     result = Audited(database, tmp_path, r1='op.alter_column("p", "n", nullable=False)').audit()
     assert counts(result) == {"null": 2}
+
+
+@pytest.mark.parametrize(("length", "anew"), [(20, False), (5, True)], ids=["wider", "narrower"])
+def test_an_index_is_rebuilt_if_the_column_is_rewritten(database, tmp_path, length, anew):
+    database.execute("CREATE TABLE p (id int, name varchar(10)); CREATE INDEX ix ON p (name)")
+    file = "SELECT pg_relation_filenode('ix')"
+    before = database.execute(file)
+    body = f'op.alter_column("p", "name", type_=sa.String({length}))'
+    audited = Audited(database, tmp_path, r1=body)
+    (fate,) = [each.fate for table in audited.audit().tables for each in table.dependents if each.kind == "index"]
+    assert fate == "rebuilt if the column is rewritten, while nobody can use the table"
+    audited.upgrade()
+    assert (database.execute(file) != before) is anew

@@ -38,10 +38,10 @@ _CARRIED: Final[dict[DependentKind, str]] = {
 }
 
 _PLAIN: Final[dict[DependentKind, str]] = {
-    "index": "rebuilt, while nobody can use the table",
-    "unique": "rebuilt, while nobody can use the table",
-    "primary-key": "rebuilt, while nobody can use the table",
-    "exclusion": "rebuilt, while nobody can use the table",
+    "index": "rebuilt if the column is rewritten, while nobody can use the table",
+    "unique": "rebuilt if the column is rewritten, while nobody can use the table",
+    "primary-key": "rebuilt if the column is rewritten, while nobody can use the table",
+    "exclusion": "rebuilt if the column is rewritten, while nobody can use the table",
     "check": "every row is checked again, while nobody can use the table",
     "foreign-key-out": "every row is checked again, while nobody can use the table",
     "foreign-key-in": "every row is checked again, while nobody can use the table",
