@@ -183,6 +183,17 @@ def test_what_cannot_be_done_is_said(ini, capsys, arguments, words):
     assert "Traceback" not in said
 
 
+def test_a_revision_that_postgresql_refuses_is_named_with_its_line(ini, capsys):
+    revision = ini.with_name("migrations") / "versions" / "convert.py"
+    revision.write_text(
+        revision.read_text().replace("def upgrade():\n", "def upgrade():\n    op.drop_table('nosuch')\n")
+    )
+    line = revision.read_text().splitlines().index("    op.drop_table('nosuch')") + 1
+    assert run(["upgrade", "--no-audit"]) == 2
+    said = capsys.readouterr().err
+    assert f'Error: migrations/versions/convert.py:{line}: PostgreSQL refused: table "nosuch" does not exist' in said
+
+
 def test_an_empty_quarantine(ini, capsys):
     code, said = answer(capsys, "quarantine", "list")
     assert (code, said["summary"], said["tables"]) == (0, "Nothing waits to be settled.", [])

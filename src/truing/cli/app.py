@@ -142,7 +142,7 @@ def explain(error: BaseException) -> TruingError | None:
             return TruingError(_password_free(current), hint="This came from Alembic; `alembic history` may tell more.")
         for kind, hint in _REFUSED.items():
             if kind in kinds:
-                return TruingError(f"PostgreSQL refused: {_password_free(current)}", hint=hint)
+                return TruingError(f"{_where(error)}PostgreSQL refused: {_password_free(current)}", hint=hint)
         current = current.__cause__ or current.__context__
     return None
 
@@ -151,6 +151,15 @@ def _is_cut_off(error: BaseException) -> bool:
     """Tell whether there is no connection: a lock's timeout and a full disk are OperationalErrors as well."""
     state = getattr(error, "sqlstate", None)
     return state is None or state.startswith(("08", "28", "3D", "57P")) or state == "53300"
+
+
+def _where(error: BaseException) -> str:
+    """Name the line of the person's own (a revision's, say) that asked for it."""
+    from truing.report.document import shown
+    from truing.revisions.failure import failure
+
+    place = failure(error)
+    return f"{shown(place.file)}:{place.line}: " if place.file else ""
 
 
 def _password_free(error: BaseException) -> str:
