@@ -414,6 +414,25 @@ CLEAN = {
             a: Mapped[str] = mapped_column(Text)
             b: Mapped[str | None] = mapped_column(Text)
         """,
+    "a view whose trigger gives back the key": """
+        class Person(Base):
+            __tablename__ = "people"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            name: Mapped[str]
+        class Firm(Base):
+            __tablename__ = "firms"
+            id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+        op.execute("DROP TABLE people, firms")
+        op.execute("CREATE TABLE parties (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text)")
+        op.execute("CREATE VIEW people AS SELECT id, name FROM parties")
+        op.execute("CREATE VIEW firms AS SELECT gen_random_uuid() AS id, name FROM parties")
+        op.execute('''CREATE FUNCTION one() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO parties (name) VALUES (NEW.name) RETURNING name, id INTO NEW.name, NEW."id";
+            RETURN NEW; END $$''')
+        op.execute('''CREATE FUNCTION two() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$''')
+        op.execute("CREATE TRIGGER t INSTEAD OF INSERT ON people FOR EACH ROW EXECUTE FUNCTION one()")
+        op.execute("CREATE TRIGGER t INSTEAD OF INSERT ON firms FOR EACH ROW EXECUTE FUNCTION two()")
+        """,
     "enum types in every place": f"""
         op.before = "CREATE SCHEMA types"
         class Wrapped(TypeDecorator):

@@ -21,7 +21,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
-from sqlalchemy.orm.exc import StaleDataError
+from sqlalchemy.orm.exc import FlushError, StaleDataError
 
 from tests.orm_models import loaded
 from truing.orm.engine import registry
@@ -248,6 +248,11 @@ FAILURES = {
     "timezone-mismatch": (compare_with_an_aware_one, TypeError, "offset-naive"),
     "writable-view": (forget_the_balance, OperationalError, "cannot update view"),
     "unlinked-mirror-relationship": (add_the_other_side, AssertionError, "assert"),
+    "instead-trigger-without-key": (
+        lambda session, m: session.add(m.Person(name="a")),
+        FlushError,
+        "NULL identity key",
+    ),
     "missing-privilege": (read("Project", "SET ROLE example_app"), ProgrammingError, "permission denied"),
 }
 

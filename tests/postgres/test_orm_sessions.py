@@ -529,3 +529,64 @@ def test_a_relationship_that_is_never_none_by_its_annotation_alone(tmp_path, dat
             parent: Mapped[Parent] = relationship()
         """
     assert_used(tmp_path, database, code, use, AssertionError, [("misleading-relationship", "Kid.parent")])
+
+
+TWO = """created_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+            updated_at: Mapped[dt.datetime] = mapped_column(
+                DateTime(timezone=True), server_default=func.now(){})"""
+FETCHED = TWO.format(", server_onupdate=FetchedValue()")
+SLUG = "slug: Mapped[str | None] = mapped_column(Text{})"
+GIVEN = SLUG.format(", default='x'")
+NOW = "clock_timestamp();"
+UPDATED = [("undeclared-trigger-value", "Document.updated_at")]
+SLUGGED = [("undeclared-trigger-value", "Document.slug")]
+
+
+@pytest.mark.parametrize(
+    ("columns", "body", "error", "expected"),
+    [
+        (FETCHED, f"IF TG_OP = 'INSERT' THEN NEW.created_at := {NOW} END IF; NEW.updated_at := {NOW}", None, []),
+        (
+            FETCHED,
+            f"IF TG_OP = 'UPDATE' THEN NEW.created_at := OLD.created_at; NEW.updated_at := {NOW} END IF;",
+            None,
+            [],
+        ),
+        (TWO.format(""), f"IF TG_OP = 'UPDATE' THEN NEW.updated_at := {NOW} END IF;", AssertionError, UPDATED),
+        (GIVEN, "IF NEW.slug IS NULL THEN NEW.slug := 'y'; END IF;", None, []),
+        (GIVEN, "NEW.slug := COALESCE(NEW.slug, 'y');", None, []),
+        (GIVEN, "NEW.slug := COALESCE(NEW.body, 'y');", AssertionError, SLUGGED),
+        (SLUG.format(""), "NEW.slug := COALESCE(NEW.slug, 'y');", AssertionError, SLUGGED),
+    ],
+    ids=[
+        "insert's branch",
+        "put back",
+        "update's branch",
+        "if missing",
+        "or else",
+        "of another",
+        "or else, and missing",
+    ],
+)
+def test_what_a_trigger_does_in_its_branches(columns, body, error, expected, tmp_path, database):
+    def use(session, m):
+        document = m.Document(body="a")
+        session.add(document)
+        session.flush()
+        document.body = "b"
+        session.flush()
+        seen = {each.key: getattr(document, each.key) for each in m.Document.__table__.c}
+        session.refresh(document)
+        assert seen == {each.key: getattr(document, each.key) for each in m.Document.__table__.c}
+
+    code = f"""
+        class Document(Base):
+            __tablename__ = "documents"
+            {ID}
+            body: Mapped[str]
+            {columns}
+        op.execute('''CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NEW; END $$''')
+        op.execute(
+            "CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON documents FOR EACH ROW EXECUTE FUNCTION stamp()")
+        """
+    assert_used(tmp_path, database, code, use, error, expected)

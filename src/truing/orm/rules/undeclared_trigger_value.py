@@ -58,6 +58,11 @@ def undeclared_trigger_value(subject: MappedColumn, context: Context) -> Iterato
     )
     op.execute("CREATE TRIGGER touch BEFORE UPDATE ON profiles FOR EACH ROW EXECUTE FUNCTION touch()")
     ```
+
+    ## When it is quiet
+    Where the assignment is in a branch for another event (`IF TG_OP = 'INSERT'`), puts back what was there
+    (`NEW.x := OLD.x`), or fills in what is missing (`COALESCE(NEW.x, ...)`, `IF NEW.x IS NULL`) while the model always
+    gives a value.
     """
     column, live, table = subject.column, subject.live, subject.owner.live
     if live is None or table is None or live.generated:
@@ -69,7 +74,8 @@ def undeclared_trigger_value(subject: MappedColumn, context: Context) -> Iterato
     declared = {"INSERT": column.server_default or expressions[0], "UPDATE": column.server_onupdate or expressions[1]}
     told = {"INSERT": "server_default=FetchedValue()", "UPDATE": "server_onupdate=FetchedValue()"}
     for event in ("INSERT", "UPDATE"):
-        trigger = written(context, table, event).get(live.name)
+        sent = column.default is not None or (event == "UPDATE" and not column.nullable)
+        trigger = written(context, table, event, (live.name,) if sent else ()).get(live.name)
         if trigger is None or declared[event] is not None:
             continue
         yield Problem(
