@@ -131,6 +131,26 @@ def test_all_three_at_head(at_head, database, capsys):
     assert "op.drop_column('b', 'by_hand', schema='app')" in column["remedy"]
 
 
+def test_what_env_py_hides_and_a_revision_builds_is_said_where_live_has_it_otherwise(project, database, capsys):
+    env = project / "migrations" / "env.py"
+    hiding = 'and name not in ("ix_app_b_a_id", "of_theirs", "b_a_id_fkey")'
+    env.write_text(env.read_text().replace('name.startswith("hidden"))', f'name.startswith("hidden")) {hiding}'))
+    database.role("NOLOGIN", name="truing_reader")
+    upgrade(database, "one", "two")
+    # An index that models and live database lack, a key that only the live database lacks, one that only it has.
+    env.write_text(env.read_text().replace('ForeignKey("app.a.id"), index=True', 'ForeignKey("app.a.id")'))
+    database.execute(
+        "DROP INDEX app.ix_app_b_a_id; CREATE INDEX of_theirs ON app.a (made); ALTER TABLE app.b DROP CONSTRAINT b_a_id_fkey"
+    )
+    _, document = answer(capsys, "drift")
+    assert said(document) - MODELS_MOVED == {
+        ("live-edited-by-hand", "index app.ix_app_b_a_id"),
+        ("live-edited-by-hand", "constraint b_a_id_fkey on app.b"),
+    }
+    left = {row["reason"]: row["names"] for row in document["tables"][0]["rows"]}
+    assert "of_theirs" in left["hidden by include_object"]
+
+
 def test_what_a_revision_brings_is_pending(project, database, capsys):
     upgrade(database, "one")
     _, document = answer(capsys, "drift", "--migrations", "--live")

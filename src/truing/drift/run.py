@@ -160,7 +160,7 @@ class _Run:
         judge = Judge(self._builder.connection)
         try:
             compared = compare_sides(sides, judge)
-            hidden, drifts = self._hidden(self._of_tenants(compared.drifts, sides, judge), models, head)
+            hidden, drifts = self._hidden(self._of_tenants(compared.drifts, sides, judge), sides, models, head)
             drifts = self._blamed(with_places(drifts, models.reply.places if models else {}), sides, head)
             drifts = self._fixed(drifts, sides, head, judge)
         finally:
@@ -299,7 +299,7 @@ class _Run:
         return with_remedies(drifts, {(kind, name, verdict): text for kind, name, verdict, text in found})
 
     def _hidden(
-        self, drifts: tuple[Drift, ...], models: Built | None, head: Built | None
+        self, drifts: tuple[Drift, ...], sides: Sides, models: Built | None, head: Built | None
     ) -> tuple[tuple[Drift, ...], tuple[Drift, ...]]:
         if models is None or not models.reply.filters or not drifts:
             return (), drifts
@@ -308,6 +308,7 @@ class _Run:
         hidden, drifts, self._deciding = hide(
             drifts,
             snapshots,
+            sides,
             project=self._project,
             metadata=self._options.metadata,
             folder=self._options.folder,

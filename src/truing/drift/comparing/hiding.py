@@ -8,10 +8,13 @@ from typing import Final
 import msgspec
 
 from truing.catalog.model import Snapshot
+from truing.drift.comparing.compare import Sides
 from truing.drift.exchange import Candidate, Request, ask
 from truing.drift.model import Drift, Verdict
 from truing.names import ident
 from truing.revisions.project import Project
+
+Identity = tuple[str, str]
 
 _CONSTRAINTS: Final = {"unique": "unique_constraint", "foreign-key": "foreign_key_constraint"}
 
@@ -19,6 +22,7 @@ _CONSTRAINTS: Final = {"unique": "unique_constraint", "foreign-key": "foreign_ke
 def hide(
     drifts: tuple[Drift, ...],
     snapshots: Iterable[Snapshot],
+    sides: Sides,
     *,
     project: Project | None,
     metadata: tuple[str, ...],
@@ -30,15 +34,19 @@ def hide(
     Args:
         drifts: from a comparison.
         snapshots: of the sides, to know what the names mean.
+        sides: as they were compared.
         project: the Alembic project.
         metadata: as in :class:`truing.drift.options.Options`.
         folder: likewise.
         default_schema: the schema that Alembic knows as None.
 
+    What the migrations build is theirs to say, autogenerate or not: where the live database has it otherwise, it was
+    edited by hand, and is not hidden.
+
     Returns:
         What is hidden, the rest, and the person's own files that decide it.
     """
-    names: dict[tuple[str, str], Candidate] = {}
+    names: dict[Identity, Candidate] = {}
     for snapshot in snapshots:
         names |= dict(_candidates(snapshot))
     wanted = {drift: names[drift.identity] for drift in drifts if drift.identity in names}
@@ -49,20 +57,50 @@ def hide(
         project=project,
         metadata=metadata,
         folder=folder,
-        candidates=tuple(sorted(set(wanted.values()))),
+        candidates=tuple(sorted({each for one in wanted.values() for each in (one, _table(one))})),
         default_schema=default_schema,
     )
     reply = ask(request)
     refused = set(reply.hidden)
-    hidden = tuple(drift for drift in drifts if wanted.get(drift) in refused)
-    return (
-        tuple(msgspec.structs.replace(drift, verdict=Verdict.HIDDEN) for drift in hidden),
-        tuple(drift for drift in drifts if drift not in hidden),
-        reply.files,
+    migrations = sides.head if sides.applied is None else sides.applied
+    built = dict(_candidates(migrations)) if migrations is not None else {}
+    tables = set(built.values())
+    hidden, shown = [], []
+    for drift in drifts:
+        candidate = wanted.get(drift)
+        if candidate is None or candidate not in refused:
+            shown.append(drift)
+            continue
+        whole = _table(candidate)
+        theirs = drift.identity in built or (whole in refused and whole in tables)
+        edited = _edited(drift, behind=sides.applied is not None) if theirs else None
+        if edited is not None:
+            shown.append(edited)
+        else:
+            hidden.append(msgspec.structs.replace(drift, verdict=Verdict.HIDDEN))
+    return tuple(hidden), tuple(shown), reply.files
+
+
+def _table(candidate: Candidate) -> Candidate:
+    """The table that a candidate belongs to."""
+    if candidate.kind == "schema":
+        return candidate
+    return Candidate("table", candidate.schema, candidate.table, candidate.table)
+
+
+def _edited(drift: Drift, *, behind: bool) -> Drift | None:
+    """Say what the live database has otherwise than its migrations, of what models do not speak of."""
+    if "live" not in drift.sides or (behind and drift.verdict is not Verdict.LIVE_EDITED):
+        return None
+    aspects = tuple(
+        msgspec.structs.replace(each, models=None) for each in drift.aspects if behind or each.migrations != each.live
     )
+    sides = tuple(side for side in drift.sides if side != "models")
+    edited = msgspec.structs.replace(drift, verdict=Verdict.LIVE_EDITED, aspects=aspects, sides=sides)
+    return edited if aspects else None
 
 
-def _candidates(snapshot: Snapshot) -> Iterator[tuple[tuple[str, str], Candidate]]:
+def _candidates(snapshot: Snapshot) -> Iterator[tuple[Identity, Candidate]]:
     """Name everything that Alembic would ask about, under the name that a drift has."""
     for schema in snapshot.schemas:
         yield ("schema", ident(schema.name)), Candidate("schema", schema.name, "", schema.name)
