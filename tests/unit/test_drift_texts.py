@@ -117,6 +117,26 @@ def test_what_a_difference_does(kind, attribute, before, after, expected):
     assert tier(Difference(kind, "x", attribute, before, after)) is expected
 
 
+@pytest.mark.parametrize(
+    ("aspect", "said"),
+    [
+        (Aspect("", "integer", "integer", "integer"), "table public.t (there already)."),
+        (Aspect("", None, None, None), "table public.t (gone already)."),
+        (Aspect("comment", "x", "x", "x"), "table public.t (comment already)."),
+    ],
+)
+def test_what_was_done_by_hand_before_its_revision_is_said_to_be(aspect, said):
+    drift = Drift(
+        kind="table",
+        name="public.t",
+        verdict=Verdict.LIVE_EDITED,
+        aspects=(aspect,),
+        sides=("models", "migrations", "live"),
+    )
+    assert said in finding(drift).message
+    assert "stamp" in str(finding(drift).remedy)
+
+
 def test_a_default_that_is_to_be_declared_is_the_default():
     aspects = (
         Aspect("comment", None, "a comment", "a comment", Tier.COSMETIC),

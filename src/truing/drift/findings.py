@@ -85,7 +85,7 @@ def finding(drift: Drift) -> Finding:
         message=f"{_sentence(drift)} [{drift.tier.value}]",
         location=drift.location,
         evidence=tuple(evidence),
-        remedy=_declare(drift) if drift.tier is Tier.UNDECLARED else _wanted(drift) + _fix(drift),
+        remedy=_remedy(drift),
         revision=drift.revision,
         about="; ".join(filter(None, map(_about, sorted(drift.aspects, key=attrgetter("attribute"))))),
     )
@@ -112,6 +112,12 @@ def _wanted(drift: Drift) -> str:
     first = drift.aspects[0]
     lacking = drift.verdict is Verdict.MIGRATION_MISSING and not first.attribute and first.models is None
     return "If it is wanted, declare it in the models. If it is not:\n" if lacking else ""
+
+
+def _remedy(drift: Drift) -> str:
+    if _beforehand(drift):
+        return "Undo it before the upgrade, which may fail at it; or alembic stamp REVISION, if that is all it does."
+    return _declare(drift) if drift.tier is Tier.UNDECLARED else _wanted(drift) + _fix(drift)
 
 
 _ONLINE: Final = {
@@ -156,8 +162,8 @@ def _sentence(drift: Drift) -> str:
     first = drift.aspects[0]
     if drift.verdict is Verdict.HIDDEN:
         return f"{what} is kept out of autogenerate by env.py, and the sides differ in it."
-    if not first.attribute:
-        return _existence(drift, what, first)
+    if _beforehand(drift) or not first.attribute:
+        return _done(drift, what, first) if _beforehand(drift) else _existence(drift, what, first)
     attributes = ", ".join(aspect.attribute for aspect in drift.aspects)
     if "name" in {aspect.attribute for aspect in drift.aspects}:
         return f"{what} is renamed: {_names(drift)}."
@@ -174,6 +180,17 @@ def _sentence(drift: Drift) -> str:
         Verdict.HIDDEN: "",
     }
     return f"{opening[drift.verdict]}: {what} differs in {attributes}."
+
+
+def _beforehand(drift: Drift) -> bool:
+    """Tell whether the live database is already what the newest revision makes of it, and is not at that revision."""
+    return drift.verdict is Verdict.LIVE_EDITED and all(each.migrations == each.live for each in drift.aspects)
+
+
+def _done(drift: Drift, what: str, first: Aspect) -> str:
+    how = "there" if first.live is not None else "gone"
+    how = ", ".join(each.attribute for each in drift.aspects) if first.attribute else how
+    return f"A revision that is not applied yet has been done by hand in the live database: {what} ({how} already)."
 
 
 def _existence(drift: Drift, what: str, first: Aspect) -> str:
