@@ -96,7 +96,7 @@ def test_what_a_downgrade_leaves_is_named(climbed):
     ]
     hostile, function, column = found
     assert function.message == "function public.f(i integer) is still there after the downgrade of a."
-    assert function.remedy == "op.execute('DROP FUNCTION public.f(i integer)') at the end of downgrade()"
+    assert function.remedy == "op.execute('DROP ROUTINE public.f(i integer)') at the end of downgrade()"
     assert function.location is not None
     assert function.location.file.endswith("r0001.py")
     assert "default differs after the downgrade of c." in column.message

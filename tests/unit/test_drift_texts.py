@@ -25,6 +25,7 @@ SERVER = Server(host="/run/s p", port=5433, user="postgres", dbname='a "b"')
         ("((mood)::text = ANY (ARRAY['a'::text, 'b'::text]))", "((mood)::text = ANY (ARRAY['b'::text, 'a'::text]))"),
         ("(mood <> ALL (ARRAY['a'::text, 'b'::text]))", "(mood <> ALL (ARRAY['b'::text, 'a'::text]))"),
         ("pg_catalog.now()", "now()"),
+        ("'a'::bpchar", "'a'::text"),
     ],
 )
 def test_other_words_that_mean_the_same(one, other):
@@ -36,6 +37,7 @@ def test_other_words_that_mean_the_same(one, other):
     [
         ("now()", "clock_timestamp()"),
         ("now()", "app.now()"),
+        ("'a '::bpchar", "'a '::text"),
         ("'a'::text", "'b'::text"),
         ("ARRAY['a', 'b']", "ARRAY['b', 'a']"),
         ("(x <> ALL (ARRAY['a', 'b']))", "(x = ANY (ARRAY['a', 'b']))"),

@@ -215,7 +215,8 @@ def _remedy(difference: Difference) -> str:
     if difference.attribute or difference.before is not None or difference.kind not in _DROPPED:
         return "Undo in downgrade() what upgrade() does to it."
     # op.execute() reads :name as a parameter.
-    statement = f"DROP {difference.kind.upper()} {difference.name}".replace(":", r"\:")
+    word = "ROUTINE" if difference.kind == "function" else difference.kind.upper()
+    statement = f"DROP {word} {difference.name}".replace(":", r"\:")
     return f"op.execute({statement!r}) at the end of downgrade()"
 
 

@@ -154,7 +154,11 @@ def _sorted(node: Any) -> Any | None:
 
 
 def _is_text(node: Any) -> bool:
-    constant = sql.kind(node.arg) == "A_ArrayExpr" or (sql.kind(node.arg) == "A_Const" and sql.has(node.arg, "sval"))
     words = sql.parts(node.type_name)
+    if sql.kind(node.arg) == "A_Const" and sql.has(node.arg, "sval"):
+        # Blanks at the end of a bpchar count for nothing, and at the end of a text they do.
+        constant = words[-1] != "bpchar" or not sql.unwrap(node.arg).sval.sval.endswith(" ")
+    else:
+        constant = sql.kind(node.arg) == "A_ArrayExpr"
     plain = not node.type_name.typmods
     return constant and plain and _is_built_in(words, _SAFE_TEXT)

@@ -102,6 +102,8 @@ def _renaming(drift: Drift, have: Catalogue, want: Catalogue) -> str | None:
     if old is None or new is None:
         return None
     line = _renamed(*old, new[0])
+    if line is not None and isinstance(old[0], Column | Table):
+        line = f"# It is taken for the same {drift.kind}, as it is like it; if it is another one, drop and add.\n{line}"
     counts = _recounted(old[0], new[0], have.snapshot, want.snapshot) if isinstance(old[0], Table) else ()
     return None if line is None else "\n".join((*counts, line))
 
