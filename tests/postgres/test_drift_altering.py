@@ -81,6 +81,27 @@ CASES = {
         """INSERT INTO "s S"."t't" DEFAULT VALUES RETURNING "i""d" """,
         (6,),
     ),
+    "a serial that has lost its sequence": (
+        "CREATE TABLE t (id integer PRIMARY KEY)",
+        "CREATE TABLE t (id serial PRIMARY KEY)",
+        "INSERT INTO t VALUES (7)",
+        "INSERT INTO t DEFAULT VALUES RETURNING id",
+        (8,),
+    ),
+    "a bigint whose sequence has stayed an integer": (
+        "CREATE TABLE t (id serial PRIMARY KEY); ALTER TABLE t ALTER id TYPE bigint",
+        "CREATE TABLE t (id bigserial PRIMARY KEY)",
+        "SELECT setval('t_id_seq', 2147483647)",
+        "INSERT INTO t DEFAULT VALUES RETURNING id",
+        (2147483648,),
+    ),
+    "sequences of nobody": (
+        "CREATE SEQUENCE a INCREMENT 5; CREATE SEQUENCE b",
+        "CREATE SEQUENCE a AS smallint INCREMENT 2 CYCLE CACHE 2; CREATE SEQUENCE c START 9 INCREMENT 3",
+        "SELECT 1",
+        "SELECT nextval('c')",
+        (9,),
+    ),
 }
 LONGER = {
     "text": "varchar(3)",

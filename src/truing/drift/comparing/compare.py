@@ -15,7 +15,7 @@ import msgspec
 
 from truing.catalog.diff import Difference, compare
 from truing.catalog.model import Snapshot
-from truing.drift.comparing.scope import folded, identities, left_to_migrations, said_by_models
+from truing.drift.comparing.scope import counting, folded, left_to_migrations, said_by_models
 from truing.drift.comparing.tiers import tier
 from truing.drift.model import Aspect, Drift, Tier, Verdict
 
@@ -121,10 +121,10 @@ def _of_models(
 ) -> dict[Key, Difference]:
     kinds, attributes = said
     partitions = frozenset(str(table.name) for table in other.tables if table.partition_bound is not None)
-    counters = identities(models, other)
+    counted = counting(models, other)
     rest = []
     for each in compare(models, other, ignore=_UNSPOKEN):
-        if left_to_migrations(each, kinds, attributes, partitions, counters):
+        if left_to_migrations(each, kinds, attributes, partitions, counted):
             left["partition" if each.name in partitions else each.attribute or each.kind][each.name] = None
         elif not _unsaid(each, sides):
             rest.append(each)

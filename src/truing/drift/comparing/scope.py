@@ -127,13 +127,23 @@ def _values(value: CatalogValue) -> Iterator[CatalogValue]:
                 yield from _values(item)
 
 
-def identities(one: Snapshot, other: Snapshot) -> frozenset[str]:
-    """Name the sequences of columns that both sides have as an identity, of one type."""
-    ours, theirs = (
-        {(str(each.name), each.type) for each in side.sequences if each.owned_by is not None and each.owned_by.identity}
-        for side in (one, other)
-    )
-    return frozenset(name for name, _ in ours & theirs)
+def counting(models: Snapshot, other: Snapshot) -> frozenset[tuple[str, str]]:
+    """Say of which sequences of columns, and of what in them, the models speak: as name and attribute.
+
+    How an identity counts they say. Of a serial, that there are numbers for all that the column can hold: the sequence
+    of a column that was made a bigint later may have stayed an integer.
+    """
+    theirs = {each.name: each for each in other.sequences}
+    found: set[tuple[str, str]] = set()
+    for ours in models.sequences:
+        one, name = theirs.get(ours.name), str(ours.name)
+        if one is None or one.owned_by is None or ours.owned_by is None:
+            continue
+        if one.owned_by.identity and ours.owned_by.identity and one.type == ours.type:
+            found |= {(name, attribute) for attribute in _COUNTING}
+        if one.maximum < ours.maximum:
+            found.add((name, "maximum"))
+    return frozenset(found)
 
 
 def left_to_migrations(
@@ -141,7 +151,7 @@ def left_to_migrations(
     kinds: frozenset[str],
     attributes: frozenset[str],
     partitions: frozenset[str],
-    counters: frozenset[str],
+    counted: frozenset[tuple[str, str]],
 ) -> bool:
     """Tell whether models cannot say what this difference (models first) is about.
 
@@ -150,10 +160,10 @@ def left_to_migrations(
         kinds: from :func:`said_by_models`.
         attributes: likewise.
         partitions: the names of the other side's partitions, which no model declares.
-        counters: from :func:`identities`.
+        counted: from :func:`counting`.
     """
     kind, attribute = difference.kind, difference.attribute
-    if kind == "sequence" and attribute in _COUNTING and difference.name in counters:
+    if kind == "sequence" and (difference.name, attribute) in counted:
         return False
     if attribute in _MIGRATIONS_OWN and attribute not in attributes:
         return True

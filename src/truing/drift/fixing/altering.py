@@ -11,8 +11,18 @@ from typing import Final
 
 import msgspec
 
-from truing.catalog.model import Column, Snapshot, Table, UserType
-from truing.drift.fixing.spelling import added, escaped, execute, identity, in_schema, owned, sql_type, type_of
+from truing.catalog.model import Column, Sequence, Snapshot, Table, UserType
+from truing.drift.fixing.spelling import (
+    added,
+    counting,
+    escaped,
+    execute,
+    identity,
+    in_schema,
+    owned,
+    sql_type,
+    type_of,
+)
 from truing.names import QualifiedName, derived, ident, literal
 
 _TEXTS: Final = frozenset({"text", "character varying", "character"})
@@ -67,6 +77,10 @@ def altered(before: Column, after: Column, table: Table, have: Snapshot, want: S
         lines += _counted(after, table, have, want)
     elif after.identity and before.identity != after.identity:
         lines.append(execute(f"{column} SET GENERATED {after.identity.upper()}"))
+    counter, own = owned(after, table, want), owned(before, table, have)
+    if counter is not None and not after.identity and (own is None or before.identity):
+        begin = 1 if before.identity else 0
+        lines[begin:] = [*counting(after, table, counter, lines[begin:]), _onward(counter, after, table)]
     return tuple(lines) or None
 
 
@@ -100,12 +114,44 @@ def _counted(column: Column, table: Table, have: Snapshot, want: Snapshot) -> It
         yield execute(f"SELECT setval({literal(str(counter.name))}, last_value, is_called) FROM {aside}")
         yield execute(f"DROP SEQUENCE {aside}")
         return
+    yield made
+    yield _onward(counter, column, table)
+
+
+def _onward(counter: Sequence, column: Column, table: Table) -> str:
+    """Let a new sequence count on from the last number that is there."""
     last, beyond = ("max", ">=") if counter.increment > 0 else ("min", "<=")
     last = f"{last}({ident(column.name)})"
-    yield made
-    yield execute(
+    return execute(
         f"SELECT setval({literal(str(counter.name))}, {last}) FROM {table.name} HAVING {last} {beyond} {counter.start}"
     )
+
+
+def recounted(before: Sequence, after: Sequence, attributes: Collection[str]) -> tuple[str, ...] | None:
+    """Write what lets a sequence count otherwise.
+
+    Args:
+        before: the sequence that there is.
+        after: the sequence that there shall be.
+        attributes: in what they differ, as far as it counts.
+
+    Returns:
+        Lines for ``upgrade()``; None where they differ in anything else.
+    """
+    words = {
+        "type": f"AS {after.type}",
+        "start": f"START {after.start}",
+        "increment": f"INCREMENT {after.increment}",
+        "minimum": f"MINVALUE {after.minimum}",
+        "maximum": f"MAXVALUE {after.maximum}",
+        "cache": f"CACHE {after.cache}",
+        "cycle": "CYCLE" if after.cycle else "NO CYCLE",
+    }
+    if not set(attributes) <= words.keys():
+        return None
+    # The limits of another type would be out of reach.
+    wanted = {*attributes, "type"} if before.type != after.type else set(attributes)
+    return (execute(f"ALTER SEQUENCE {after.name} {' '.join(words[each] for each in words if each in wanted)}"),)
 
 
 def _cast(before: Column, after: Column, have: Snapshot) -> str:

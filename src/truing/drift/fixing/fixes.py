@@ -19,6 +19,7 @@ from truing.catalog.model import (
     Function,
     Index,
     Policy,
+    Sequence,
     Snapshot,
     Statistic,
     Table,
@@ -26,7 +27,7 @@ from truing.catalog.model import (
     UserType,
     View,
 )
-from truing.drift.fixing.altering import altered, labelled
+from truing.drift.fixing.altering import altered, labelled, recounted
 from truing.drift.fixing.granting import granted
 from truing.drift.fixing.spelling import (
     added,
@@ -35,6 +36,7 @@ from truing.drift.fixing.spelling import (
     in_schema,
     owned,
     primary_key,
+    sequence_alone,
 )
 from truing.drift.model import Drift
 from truing.names import ident, idents, literal
@@ -88,6 +90,8 @@ def operations(drift: Drift, have: Catalogue, want: Catalogue) -> str | None:
         lines = _made(*new, want.snapshot)
     elif new is None and old is not None:
         lines = _dropped(*old, want.snapshot)
+    elif old is not None and new is not None and isinstance(old[0], Sequence):
+        lines = recounted(old[0], new[0], {aspect.attribute for aspect in drift.aspects})
     else:
         lines = _changed(old, new, have.snapshot, want.snapshot) if old and new else None
     return None if lines is None else "\n".join(lines)
@@ -157,6 +161,9 @@ def _made(value: Any, parent: Any, want: Snapshot) -> tuple[str, ...] | None:
             line = execute(value.definition)
         case Policy():
             line = _policy(value, parent)
+        case Sequence() if value.owned_by is None:
+            # One that a column owns comes with the column's default.
+            line = sequence_alone(value)
         case View() if not value.materialized:
             line = execute(f"CREATE OR REPLACE VIEW {value.name} AS {value.definition}")
         case UserType() if value.labels:
@@ -213,8 +220,10 @@ def _dropped(value: Any, parent: Any, want: Snapshot) -> tuple[str, ...] | None:
         case Trigger() | Policy():
             word = "TRIGGER" if isinstance(value, Trigger) else "POLICY"
             line = execute(f"DROP {word} {ident(value.name)} ON {parent.name}")
-        case Statistic():
-            line = execute(f"DROP STATISTICS {value.name}")
+        case Statistic() | Sequence():
+            word = "STATISTICS" if isinstance(value, Statistic) else "SEQUENCE"
+            line = execute(f"DROP {word} {value.name}")
+            lost = ("# This loses how far it has counted.",) if word == "SEQUENCE" else ()
         case View():
             line = execute(f"DROP {'MATERIALIZED ' if value.materialized else ''}VIEW {value.name}")
         case Function():

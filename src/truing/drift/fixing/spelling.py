@@ -86,7 +86,7 @@ def added(column: Column, table: Table, snapshot: Snapshot) -> tuple[str, ...]:
         return (f"op.add_column({table.name.name!r}, {written}{in_schema(table)})",)
     lines = [execute(f"ALTER TABLE {table.name} ADD COLUMN {_definition(column, counts)}")]
     if counts is not None and not column.identity:
-        lines = [*_counting(column, table, counts, lines)]
+        lines = [*counting(column, table, counts, lines)]
     if column.comment is not None:
         lines.append(_column_comment(column, table))
     return tuple(lines)
@@ -113,7 +113,7 @@ def created(table: Table, snapshot: Snapshot) -> tuple[str, ...] | None:
         lines = [execute(f"CREATE TABLE {table.name} ({', '.join(parts)})")]
         for column, sequence in counts:
             if sequence is not None and not column.identity:
-                lines = [*_counting(column, table, sequence, lines)]
+                lines = [*counting(column, table, sequence, lines)]
         commented = (each for each in table.columns if each.comment is not None)
         lines += [_column_comment(each, table) for each in commented]
     if table.comment is not None:
@@ -210,10 +210,15 @@ def _options(sequence: Sequence) -> str:
     return f"{words} CACHE {sequence.cache}{' CYCLE' if sequence.cycle else ''}"
 
 
-def _counting(column: Column, table: Table, sequence: Sequence, lines: list[str]) -> tuple[str, ...]:
+def counting(column: Column, table: Table, sequence: Sequence, lines: list[str]) -> tuple[str, ...]:
     """Put a column's own sequence around the lines that make the column."""
     return (
-        execute(f"CREATE SEQUENCE {sequence.name} AS {sequence.type} {_options(sequence)}"),
+        sequence_alone(sequence),
         *lines,
         execute(f"ALTER SEQUENCE {sequence.name} OWNED BY {table.name}.{idents([column.name])}"),
     )
+
+
+def sequence_alone(sequence: Sequence) -> str:
+    """Write what makes a sequence that belongs to no column yet."""
+    return execute(f"CREATE SEQUENCE {sequence.name} AS {sequence.type} {_options(sequence)}")
