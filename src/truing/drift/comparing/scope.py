@@ -34,8 +34,8 @@ _MIGRATIONS_OWN: Final = frozenset(
     | {"target", "enabled", "triggers disabled"}
 )
 """Attributes that SQLAlchemy has no word for: where no model sets one (by an event, say), it is the migrations' own."""
-_COUNTING: Final = frozenset({"increment", "minimum", "maximum", "cache", "cycle"})
-"""What ``Identity(...)`` says of how a column counts; where it began matters to nobody once there are rows."""
+_COUNTING: Final = {"increment": 1, "minimum": 1, "maximum": None, "cache": 1, "cycle": False}
+"""What ``Identity(...)`` may say of how a column counts, and what it need not say; where it began matters to nobody."""
 
 
 def managed(
@@ -130,8 +130,8 @@ def _values(value: CatalogValue) -> Iterator[CatalogValue]:
 def counting(models: Snapshot, other: Snapshot) -> frozenset[tuple[str, str]]:
     """Say of which sequences of columns, and of what in them, the models speak: as name and attribute.
 
-    How an identity counts they say. Of a serial, that there are numbers for all that the column can hold: the sequence
-    of a column that was made a bigint later may have stayed an integer.
+    How an identity counts they say where it is unusual. Of a serial, that there are numbers for all that the column can
+    hold: the sequence of a column that was made a bigint later may have stayed an integer.
     """
     theirs = {each.name: each for each in other.sequences}
     found: set[tuple[str, str]] = set()
@@ -140,7 +140,7 @@ def counting(models: Snapshot, other: Snapshot) -> frozenset[tuple[str, str]]:
         if one is None or one.owned_by is None or ours.owned_by is None:
             continue
         if one.owned_by.identity and ours.owned_by.identity and one.type == ours.type:
-            found |= {(name, attribute) for attribute in _COUNTING}
+            found |= {(name, attribute) for attribute, usual in _COUNTING.items() if getattr(ours, attribute) != usual}
         if one.maximum < ours.maximum:
             found.add((name, "maximum"))
     return frozenset(found)
