@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import FlushError, StaleDataError
 
-from tests.orm_models import loaded
+from tests.orm_models import judged_models, loaded
 from truing.orm.engine import registry
 
 ONE, TWO = uuid.UUID(int=1), uuid.UUID(int=2)
@@ -182,6 +182,46 @@ def test_an_enum_of_another_name_fails_with_a_driver_that_names_the_type(example
 
     with pytest.raises(DBAPIError, match='type "order_state" does not exist'):
         asyncio.run(read())
+
+
+TEXT_ENUM = """
+class Order(Base):
+    __tablename__ = "orders"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(Enum("open", "paid", name="order_state"))
+op.execute("ALTER TABLE orders ALTER state TYPE {type}")
+{more}
+"""
+
+
+@pytest.mark.parametrize(
+    ("type_", "more", "fails"),
+    [
+        ("text", "", "every comparison fails"),
+        ("varchar(9)", "", "every comparison fails"),
+        ("varchar(9)", 'op.execute("DROP TYPE order_state")', "every INSERT and every comparison fails"),
+    ],
+)
+def test_an_enum_over_text_is_stored_and_not_compared(tmp_path, database, type_, more, fails):
+    async def use(module, action):
+        engine = create_async_engine(database.url.replace("postgresql://", "postgresql+asyncpg://", 1))
+        try:
+            async with engine.begin() as connection:
+                await connection.execute(action(module.Order))
+        finally:
+            await engine.dispose()
+
+    with judged_models(tmp_path, database, TEXT_ENUM.format(type=type_, more=more)) as (module, findings):
+        (message,) = [each.message for each in findings if each.rule == "mismatched-enum-type"]
+        assert message.endswith(f"with asyncpg {fails}.")
+        store = use(module, lambda order: insert(order).values(id=ONE, state="open"))
+        if "INSERT" in fails:
+            with pytest.raises(DBAPIError, match='type "order_state" does not exist'):
+                asyncio.run(store)
+        else:
+            asyncio.run(store)
+        with pytest.raises(DBAPIError, match="does not exist"):
+            asyncio.run(use(module, lambda order: select(order).where(order.state == "open")))
 
 
 def add(name, **values):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from sqlalchemy import ARRAY, Enum
 
@@ -15,6 +16,8 @@ from truing.orm.subjects import (
 )
 from truing.rule import Problem, rule
 
+_STRINGS: Final = frozenset({"text", "character varying", "character", "name"})
+
 
 @rule("TR362", "mismatched-enum-type", on=MappedColumn, severity=Severity.WARNING, since="0.1")
 def mismatched_enum_type(subject: MappedColumn, context: Context) -> Iterator[Problem]:
@@ -26,7 +29,8 @@ def mismatched_enum_type(subject: MappedColumn, context: Context) -> Iterator[Pr
 
     ## Why is this bad?
     Drivers that send the type with a value (asyncpg) fail at every INSERT and at every query that compares the column
-    (`type "..." does not exist`); others (psycopg) do not notice.
+    (`type "..." does not exist`); others (psycopg) do not notice. Where the column is text and the type exists, an
+    INSERT works, and a comparison fails (`operator does not exist`).
 
     ## Example
     ```python
@@ -61,8 +65,10 @@ def mismatched_enum_type(subject: MappedColumn, context: Context) -> Iterator[Pr
     called = ident(type_.name) if not type_.schema else named[0].sql
     there = context.types.get(printed)
     schema = f", schema={there.name.schema!r}" if there and there.name.schema not in path else ""
+    # PostgreSQL turns an enum into text where it is stored, not where it is compared.
+    stored = printed.partition("(")[0] in _STRINGS and any(each.sql in context.types for each in named)
+    fails = "every comparison fails" if stored else "every INSERT and every comparison fails"
     yield Problem(
-        f"{subject.label} is the enum {called}, but {subject.path} is {live.type}: with asyncpg every INSERT and every"
-        " comparison fails.",
+        f"{subject.label} is the enum {called}, but {subject.path} is {live.type}: with asyncpg {fails}.",
         remedy=f"Enum(..., name={there.name.name!r}{schema})" if there else "Enum(..., native_enum=False)",
     )
