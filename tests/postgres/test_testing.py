@@ -134,6 +134,16 @@ def test_what_postgresql_does_not_take_is_said(live):
     assert_column(live, "profiles", "name", type="character varying(50)", default="'nobody'::character varying")
 
 
+def test_one_name_is_not_taken_for_a_list_of_letters(live):
+    for ask in (assert_primary_key, assert_unique, assert_index):
+        with pytest.raises(TypeError, match=r"columns are given as a list: \['id'\]"):
+            ask(live, "profiles", "id")
+    with pytest.raises(TypeError, match="given as a list"):
+        assert_foreign_key(live, "profiles", ["tenant_id"], "tenants", "id")
+    with pytest.raises(ValueError, match="1 and 2 columns"):
+        assert_foreign_key(live, "profiles", ["tenant_id"], "tenants", ["id", "name"])
+
+
 def test_names_that_have_to_be_quoted(live):
     assert_column(live, '"We""ird"."or""der"', 'sel"ect', type="int", nullable=False)
     assert_column(live, QualifiedName('We"ird', 'or"der'), 'sel"ect')

@@ -10,7 +10,7 @@ import psycopg
 from truing.catalog.model import Index, Table
 from truing.names import QualifiedName, ident, idents
 from truing.testing import printing
-from truing.testing.place import Database, Unasked, differing, lines, opened, table_of
+from truing.testing.place import Database, Unasked, differing, lines, opened, several, table_of
 
 
 def assert_unique(
@@ -38,13 +38,14 @@ def assert_unique(
         AssertionError: it is not so; the message says what is unique.
     """
     __tracebackhide__ = True
+    columns = several(columns)
     with opened(database) as connection:
         there = table_of(connection, table)
     every = [each for each in there.indexes if each.unique]
     whole = [each for each in every if each.valid and each.predicate is None]
     found = [each for each in whole if sorted(map(str, each.columns)) == sorted(columns)]
     asked = {"name": name, "nulls_not_distinct": nulls_not_distinct, "deferrable": deferrable}
-    _require(there, f"unique ({idents(list(columns))})", "unique indexes", found, asked, every)
+    _require(there, f"unique ({idents(columns)})", "unique indexes", found, asked, every)
 
 
 def assert_index(
@@ -76,6 +77,7 @@ def assert_index(
         AssertionError: it is not so; the message says which indexes there are.
     """
     __tracebackhide__ = True
+    columns = several(columns)
     with opened(database) as connection:
         there = table_of(connection, table)
         elements = _elements(connection, there, columns)

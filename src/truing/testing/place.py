@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from types import EllipsisType
@@ -105,6 +105,17 @@ def resolved(connection: psycopg.Connection[Any], name: str | QualifiedName) -> 
         [wanted.name],
     ).fetchone()
     return QualifiedName(str(row[0]) if row else "public", wanted.name)
+
+
+def several(columns: Sequence[str]) -> list[str]:
+    """Return columns as a list.
+
+    Raises:
+        TypeError: one name was given; its letters would be taken for names.
+    """
+    if isinstance(columns, str):
+        raise TypeError(f"columns are given as a list: [{columns!r}]")
+    return list(columns)
 
 
 def lines(head: str, title: str, values: Any) -> str:

@@ -12,7 +12,7 @@ from truing.catalog.model import Column, Constraint, Table
 from truing.changes import Action
 from truing.names import QualifiedName, ident, idents
 from truing.testing import printing
-from truing.testing.place import Database, Unasked, differing, lines, opened, resolved, table_of
+from truing.testing.place import Database, Unasked, differing, lines, opened, resolved, several, table_of
 
 
 def assert_column(
@@ -119,6 +119,9 @@ def assert_foreign_key(
         AssertionError: it is not so; the message says which foreign keys there are.
     """
     __tracebackhide__ = True
+    columns, referenced_columns = several(columns), several(referenced_columns)
+    if len(columns) != len(referenced_columns):
+        raise ValueError(f"{len(columns)} and {len(referenced_columns)} columns: {columns} and {referenced_columns}")
     with opened(database) as connection:
         there = table_of(connection, table)
         to = resolved(connection, references)
@@ -137,7 +140,7 @@ def assert_foreign_key(
         "initially_deferred": initially_deferred,
         "match_full": match_full,
     }
-    what = f"foreign key ({idents(list(columns))}) to {to} ({idents(list(referenced_columns))})"
+    what = f"foreign key ({idents(columns)}) to {to} ({idents(referenced_columns)})"
     _require(there, what, "foreign keys", keys, asked, there.foreign_keys)
 
 
@@ -156,11 +159,12 @@ def assert_primary_key(
         AssertionError: it is not so; the message says what the primary key is.
     """
     __tracebackhide__ = True
+    columns = several(columns)
     with opened(database) as connection:
         there = table_of(connection, table)
     every = [there.primary_key] if there.primary_key is not None else []
     keys = [each for each in every if set(each.columns) == set(columns)]
-    _require(there, f"primary key ({idents(list(columns))})", "primary key", keys, {"name": name}, every)
+    _require(there, f"primary key ({idents(columns)})", "primary key", keys, {"name": name}, every)
 
 
 def _require(
