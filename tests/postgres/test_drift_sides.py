@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from truing.catalog.read import read_snapshot
 from truing.drift import live
 from truing.drift.comparing.compare import Sides, compare_sides
+from truing.drift.model import Tier
 from truing.errors import CatalogError
 
 
@@ -47,6 +49,16 @@ def test_a_partition_is_no_table_that_was_renamed(drifts):
     }
     renamed = drifts(head=f"{table} CREATE TABLE p_0 {of}", live=f"{table} CREATE TABLE p_1 {of}")
     assert renamed == {("public.p_0", "name"): (None, "public.p_0", "public.p_1")}
+
+
+def test_a_unique_index_that_could_not_be_built_is_no_matter_of_speed(database):
+    database.execute("CREATE TABLE t (a integer); CREATE UNIQUE INDEX u ON t (a)")
+    before = read_snapshot(database.connect())
+    database.execute("DROP INDEX u; INSERT INTO t VALUES (1), (1)")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        database.execute("CREATE UNIQUE INDEX CONCURRENTLY u ON t (a)")
+    found = compare_sides(Sides(head=before, live=read_snapshot(database.connect()))).drifts
+    assert [(each.name, each.tier) for each in found] == [("public.u", Tier.WEAKER_INTEGRITY)]
 
 
 def test_nobody_waits_for_ever_for_the_table_of_alembic(database, monkeypatch):

@@ -68,6 +68,8 @@ _PASSED_OVER_OF: Final[dict[type[CatalogValue], frozenset[str]]] = {
     Constraint: frozenset({"index"}),
     Index: frozenset({"constraint"}),
 }
+_OF_USE: Final = frozenset({"valid", "ready", "live"})
+"""What an index is not after it could not be built."""
 _SNAPSHOT_PASSED_OVER: Final = frozenset({"version", "database", "left_out", "unread"})
 _NOTHING: Final = (frozenset[str](), frozenset[str]())
 
@@ -186,14 +188,7 @@ class _Comparison:
     def value(self, a: CatalogValue, b: CatalogValue, parent: CatalogValue | None) -> Iterator[Difference]:
         """Compare two objects field by field."""
         word, name = _word(a), min(_title(a, parent), _title(b, parent))
-        passed_over = _PASSED_OVER | _PASSED_OVER_OF.get(type(a), frozenset())
-        if definition(a) != definition(b):
-            passed_over |= _BY_DEFINITION.get(type(a), frozenset())
-        if isinstance(a, Index) and isinstance(b, Index) and _said_by_constraint(a, b):
-            passed_over |= {"definition"}
-        if isinstance(a, Column) and isinstance(b, Column) and a.type != b.type:
-            # A type brings its storage along.
-            passed_over |= {"storage"}
+        passed_over = _passed_over(a, b)
         for field in a.__struct_fields__:
             if field in passed_over or field in self._ignore:
                 continue
@@ -204,7 +199,11 @@ class _Comparison:
                 # Of a renamed parent, one name stands for both, whichever side comes first.
                 yield from self.family(before, after, min(a, b, key=printed_name))
             elif before != after:
-                yield Difference(word, name, field.replace("_", " "), *_both(before, after))
+                texts = _both(before, after)
+                if isinstance(a, Index) and a.unique and field in _OF_USE:
+                    # What it does not cover may be in the table twice.
+                    texts = (f"UNIQUE: {texts[0]}", f"UNIQUE: {texts[1]}")
+                yield Difference(word, name, field.replace("_", " "), *texts)
         yield from self._privileges(a, b, word, name)
         if isinstance(a, Table) and isinstance(b, Table) and self._not_nulls:
             yield from self._unproved(a, b)
@@ -300,6 +299,19 @@ def _implied(value: CatalogValue, other: Snapshot) -> bool:
         column = table.column(value.owned_by.column) if table is not None else None
         return column is None or (value.owned_by.identity and not column.identity)
     return False
+
+
+def _passed_over(a: CatalogValue, b: CatalogValue) -> frozenset[str]:
+    """Name the fields of two objects in which they are not compared: what another field or object says already."""
+    passed_over = _PASSED_OVER | _PASSED_OVER_OF.get(type(a), frozenset())
+    if definition(a) != definition(b):
+        passed_over |= _BY_DEFINITION.get(type(a), frozenset())
+    if isinstance(a, Index) and isinstance(b, Index) and _said_by_constraint(a, b):
+        passed_over |= {"definition"}
+    if isinstance(a, Column) and isinstance(b, Column) and a.type != b.type:
+        # A type brings its storage along.
+        passed_over |= {"storage"}
+    return passed_over
 
 
 # -- words -------------------------------------------------------------------------------------------------------------
