@@ -109,6 +109,30 @@ ANALYZE app.child
 SELECT * FROM app.child
 CREATE VIEW app.v AS SELECT * FROM app.child
 CREATE FUNCTION app.f() RETURNS int LANGUAGE sql AS 'SELECT 1'
+ALTER TABLE app.child SET (fillfactor = 50)
+ALTER TABLE app.child ALTER COLUMN n SET STATISTICS 10
+ALTER TABLE app.child ALTER COLUMN n SET STATISTICS 10, DISABLE TRIGGER t
+ALTER TABLE app.child ALTER COLUMN n SET (n_distinct = 5)
+ALTER TABLE app.child ALTER COLUMN n SET STORAGE PLAIN
+ALTER TABLE app.child CLUSTER ON ix
+ALTER TABLE app.child ENABLE ALWAYS TRIGGER t
+ALTER TABLE app.child ALTER CONSTRAINT fk DEFERRABLE
+ALTER TABLE app.child ALTER COLUMN parent TYPE bigint
+ALTER TABLE app.parent ALTER COLUMN id TYPE bigint
+ALTER TABLE app.parent DROP COLUMN id CASCADE
+ALTER TABLE app.parent DROP CONSTRAINT parent_pkey CASCADE
+ALTER TABLE app.days ATTACH PARTITION app.loose FOR VALUES FROM (10) TO (20)
+ALTER TABLE app.days DETACH PARTITION app.day
+DROP TABLE app.day
+DROP TABLE app.parent CASCADE
+TRUNCATE app.parent CASCADE
+TRUNCATE app.child, app.parent
+COMMENT ON CONSTRAINT fk ON app.child IS 'x'
+COMMENT ON TRIGGER t ON app.child IS 'x'
+COMMENT ON COLUMN app.child.n IS 'x'
+CREATE OR REPLACE VIEW app.seen AS SELECT at FROM app.loose
+WITH x AS (SELECT 1) UPDATE app.child SET n = 1
+WITH x AS (SELECT 1) SELECT * FROM app.child FOR UPDATE
 """.strip().splitlines()
 
 FAMILY = """
@@ -118,7 +142,11 @@ CREATE INDEX ix ON app.child (n); CREATE POLICY p ON app.child;
 ALTER TABLE app.child ADD CONSTRAINT unproved CHECK (n > 0) NOT VALID;
 CREATE FUNCTION app.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE TRIGGER t AFTER INSERT ON app.child FOR EACH ROW EXECUTE FUNCTION app.nothing();
+CREATE TABLE app.days (at int) PARTITION BY RANGE (at); CREATE TABLE app.loose (at int);
+CREATE VIEW app.seen AS SELECT at FROM app.loose;
+CREATE TABLE app.day PARTITION OF app.days FOR VALUES FROM (0) TO (10);
 """
+RELATIONS = {"child", "parent", "seen", "days", "day", "loose"}
 
 
 def test_ordinary_statements_lock_what_is_said_of_them(database):
@@ -135,7 +163,7 @@ def test_ordinary_statements_lock_what_is_said_of_them(database):
             held = {}
             for oid, mode in connection.execute("SELECT relation, mode FROM pg_locks WHERE pid = pg_backend_pid()"):
                 strength = next((each for each in LockMode if each.name.title().replace("_", "") + "Lock" == mode), 0)
-                if names.get(oid) in {"child", "parent"} and strength >= LockMode.ROW_EXCLUSIVE:
+                if names.get(oid) in RELATIONS and strength >= LockMode.ROW_EXCLUSIVE:
                     held[names[oid]] = max(strength, held.get(names[oid], strength))
             seen[text] = held
             connection.rollback()
@@ -144,7 +172,14 @@ def test_ordinary_statements_lock_what_is_said_of_them(database):
 
 def test_what_runs_other_statements_is_not_known(database):
     connection = database.connect()
-    for text in ("DO $$ BEGIN END $$", "CALL f()", "VACUUM FULL"):
+    writing = "WITH x AS (DELETE FROM a RETURNING b) SELECT b FROM x"
+    for text in (
+        "DO $$ BEGIN END $$",
+        "CALL f()",
+        "VACUUM FULL",
+        writing,
+        writing.replace("SELECT", "INSERT INTO c SELECT"),
+    ):
         assert locks_of(lower(parse(text)[0]), connection) is None
 
 

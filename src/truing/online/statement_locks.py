@@ -7,6 +7,7 @@ besides (the parents of a foreign key that goes, the table of an index) is asked
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal, TypeAlias
 
@@ -16,6 +17,8 @@ import psycopg
 from truing import changes as c
 from truing.locks import LockMode, TableLock
 from truing.names import QualifiedName, literal
+from truing.sql.parse import parse
+from truing.sql.relations import relations
 
 Until: TypeAlias = Literal["", "checked", "built", "rewritten"]
 """How long a lock is held at least: a moment, until every row is checked, an index is built, the table is rewritten
@@ -70,6 +73,21 @@ _MODES: Final = {
 }
 """The mode on the first relation that a statement names which no typed change stands for."""
 
+_IDENT: Final = r'(?:"(?:[^"]|"")+"|[\w$]+)'
+_ALTERED: Final = re.compile(
+    rf"ALTER TABLE (?:IF EXISTS )?(?:ONLY )?{_IDENT}(?:\.{_IDENT})? (?:"
+    r"(?P<share_update_exclusive>(?:RE)?SET \((?!user_catalog_table)|CLUSTER ON |SET WITHOUT CLUSTER"
+    rf"|ALTER COLUMN {_IDENT} (?:SET STATISTICS |(?:RE)?SET \())"
+    r"|(?P<share_row_exclusive>(?:EN|DIS)ABLE (?:ALWAYS |REPLICA )?TRIGGER )"
+    r"|(?P<attached>ATTACH PARTITION )|(?P<detached>DETACH PARTITION )|(?P<enforced>ALTER CONSTRAINT .*ENFORCED))"
+)
+"""What ALTER TABLE locks less, or more, for, as the parser writes a subcommand that no typed change stands for."""
+
+_WRITES: Final = re.compile(
+    r"\b(?:INSERT INTO|UPDATE(?= (?!OF\b|SKIP\b|NOWAIT\b)\S)|DELETE FROM|MERGE INTO)\b", re.IGNORECASE
+)
+_REMARK: Final = re.compile(r"COMMENT ON (?:CONSTRAINT|TRIGGER|POLICY|RULE)\b", re.IGNORECASE)
+
 _NONE: Final = frozenset(
     {"CREATE DOMAIN", "CREATE FUNCTION", "CREATE PROCEDURE", "CREATE ROLE", "CREATE SCHEMA", "CREATE SEQUENCE"}
     | {"ALTER TYPE", "CREATE TYPE", "CREATE VIEW", "GRANT ROLE", "SELECT", "SET"}
@@ -112,11 +130,62 @@ def _replace(taken: Taken, until: Until) -> Taken:
 
 
 def _of_change(change: c.AnyChange, connection: psycopg.Connection[Any]) -> list[Taken] | None:
-    if isinstance(change, c.OtherStatement):
-        if change.tag in _MODES:
-            return [_taken(change.table, _MODES[change.tag])]
-        return [] if change.tag in _NONE else None
-    return list(_of_typed(change, connection))
+    if not isinstance(change, c.OtherStatement):
+        return list(_of_typed(change, connection))
+    found: list[Taken] | None
+    match change.tag:
+        case "ALTER TABLE":
+            found = list(_of_alter(change, connection))
+        case "TRUNCATE TABLE":
+            found = [_taken(each, _EXCLUSIVE) for each in _truncated(change, connection)]
+        case "COMMENT" if _REMARK.match(change.sql):
+            found = []
+        case "CREATE VIEW" if re.match(r"CREATE\s+OR\s+REPLACE\b", change.sql, re.IGNORECASE):
+            found = [_taken(change.table, _EXCLUSIVE)]
+        case "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "MERGE" if _writes_elsewhere(change):
+            found = None
+        case tag if tag in _MODES:
+            found = [_taken(change.table, _MODES[tag])]
+        case tag:
+            found = [] if tag in _NONE else None
+    return found
+
+
+def _writes_elsewhere(change: c.OtherStatement) -> bool:
+    """Tell whether a WITH writes to a table that is not the statement's own."""
+    if not re.match(r"\s*WITH\b", change.sql, re.IGNORECASE):
+        return False
+    return len(_WRITES.findall(change.sql)) > (change.tag != "SELECT")
+
+
+def _of_alter(change: c.OtherStatement, connection: psycopg.Connection[Any]) -> Iterator[Taken]:
+    table, found = change.table, _ALTERED.match(change.sql)
+    kind = found.lastgroup if found else None
+    if kind in ("share_update_exclusive", "attached"):
+        yield _taken(table, LockMode.SHARE_UPDATE_EXCLUSIVE)
+    elif kind == "share_row_exclusive":
+        yield _taken(table, LockMode.SHARE_ROW_EXCLUSIVE)
+    else:
+        yield _taken(table, _EXCLUSIVE)
+    if kind in ("attached", "detached"):
+        yield from (_taken(each, _EXCLUSIVE) for each in _named(change) if each != table)
+    if kind == "enforced":
+        yield from (_taken(each, _EXCLUSIVE) for each in _around(table, connection))
+
+
+def _named(change: c.OtherStatement) -> list[QualifiedName]:
+    """Give the relations that a statement names."""
+    schema = change.table.schema
+    return [QualifiedName(each.schema or schema, each.name) for one in parse(change.sql) for each in relations(one)]
+
+
+def _truncated(change: c.OtherStatement, connection: psycopg.Connection[Any]) -> list[QualifiedName]:
+    found = _named(change)
+    if re.search(r"\bCASCADE\s*;?\s*$", change.sql, re.IGNORECASE):
+        for each in found:
+            keys = f"SELECT conrelid FROM pg_constraint WHERE contype = 'f' AND confrelid = {_oid(each)}"
+            found += [one for one in _tables(keys, connection) if one not in found]
+    return found
 
 
 def _of_typed(change: c.AnyChange, connection: psycopg.Connection[Any]) -> Iterator[Taken]:
@@ -139,6 +208,11 @@ def _of_typed(change: c.AnyChange, connection: psycopg.Connection[Any]) -> Itera
         case c.DropTable() | c.DropColumn() | c.DropConstraint():
             yield _taken(table, _EXCLUSIVE)
             yield from (_taken(each, _EXCLUSIVE) for each in _parents(change, connection))
+            yield from (_taken(each, _EXCLUSIVE) for each in _referring(change, connection))
+        case c.AlterColumnType():
+            yield _taken(table, _EXCLUSIVE, "rewritten")
+            yield from (_taken(each, _EXCLUSIVE) for each in _parents(change, connection))
+            yield from (_taken(each, _EXCLUSIVE) for each in _referring(change, connection))
         case _:
             yield _taken(table, _EXCLUSIVE, _work(change))
 
@@ -147,8 +221,6 @@ def _work(change: c.AnyChange) -> Until:
     match change:
         case c.AddUnique(using_index=None):
             return "built"
-        case c.AlterColumnType():
-            return "rewritten"
         case c.SetNotNull() | c.AddCheck(validated=True):
             return "checked"
     return ""
@@ -164,19 +236,51 @@ def _indexed(change: c.DropIndex, connection: psycopg.Connection[Any]) -> Iterat
 
 
 def _parents(
-    change: c.DropTable | c.DropColumn | c.DropConstraint, connection: psycopg.Connection[Any]
+    change: c.DropTable | c.DropColumn | c.DropConstraint | c.AlterColumnType, connection: psycopg.Connection[Any]
 ) -> Iterator[QualifiedName]:
-    """Name the tables whose triggers go with a foreign key that refers to them."""
+    """Name the tables whose triggers go with a foreign key that refers to them, or are made again."""
     keys = f"SELECT confrelid FROM pg_constraint k WHERE contype = 'f' AND conrelid = {_oid(change.table)}"
     match change:
         case c.DropConstraint():
             keys += f" AND conname = {literal(change.name)}"
-        case c.DropColumn():
+        case c.DropColumn() | c.AlterColumnType():
             keys += (
                 " AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)"
                 f" AND a.attname = {literal(change.column)})"
             )
     yield from _tables(keys, connection)
+
+
+def _referring(
+    change: c.DropTable | c.DropColumn | c.DropConstraint | c.AlterColumnType, connection: psycopg.Connection[Any]
+) -> Iterator[QualifiedName]:
+    """Name the tables whose foreign keys go with what they refer to, or are made again; and a partition's parent."""
+    table = _oid(change.table)
+    keys = f"SELECT conrelid FROM pg_constraint k WHERE contype = 'f' AND confrelid = {table}"
+    match change:
+        case c.DropTable():
+            keys += (
+                " UNION SELECT inhparent FROM pg_inherits JOIN pg_class p ON p.oid = inhrelid AND relispartition"
+                f" WHERE inhrelid = {table}"
+            )
+        case c.DropConstraint():
+            keys += (
+                " AND conindid = (SELECT conindid FROM pg_constraint o WHERE o.contype IN ('p', 'u')"
+                f" AND o.conrelid = k.confrelid AND o.conname = {literal(change.name)})"
+            )
+        case c.DropColumn() | c.AlterColumnType():
+            keys += (
+                " AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = k.confrelid AND a.attnum = ANY (k.confkey)"
+                f" AND a.attname = {literal(change.column)})"
+            )
+    yield from _tables(keys, connection)
+
+
+def _around(table: QualifiedName, connection: psycopg.Connection[Any]) -> Iterator[QualifiedName]:
+    """Name the tables that a table's foreign keys refer to."""
+    yield from _tables(
+        f"SELECT confrelid FROM pg_constraint WHERE contype = 'f' AND conrelid = {_oid(table)}", connection
+    )
 
 
 def _tables(oids: str, connection: psycopg.Connection[Any]) -> Iterator[QualifiedName]:
