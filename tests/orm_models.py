@@ -68,7 +68,7 @@ def loaded(folder: Path, code: str) -> Iterator[tuple[Any, list[str], tuple[Any,
         yield module, warnings, mappers
     finally:
         del sys.modules[name]
-        module.Base.registry.dispose()
+        module.Base.registry.dispose(cascade=True)
 
 
 def create(metadata: MetaData, engine: Engine) -> None:
