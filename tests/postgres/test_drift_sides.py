@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+
 import psycopg
 import pytest
 
+from tests.project import make_project
 from truing.catalog.read import read_snapshot
 from truing.drift import live
 from truing.drift.comparing.compare import Sides, compare_sides
@@ -59,6 +65,33 @@ def test_a_unique_index_that_could_not_be_built_is_no_matter_of_speed(database):
         database.execute("CREATE UNIQUE INDEX CONCURRENTLY u ON t (a)")
     found = compare_sides(Sides(head=before, live=read_snapshot(database.connect()))).drifts
     assert [(each.name, each.tier) for each in found] == [("public.u", Tier.WEAKER_INTEGRITY)]
+
+
+def test_whoever_is_ended_leaves_no_database_on_the_server_of_somebody(cluster, tmp_path):
+    body = f"import pathlib, time\npathlib.Path({str(tmp_path / 'begun')!r}).touch()\ntime.sleep(60)"
+    make_project(tmp_path, {"one": body}, models="from sqlalchemy import MetaData\nm = MetaData()", metadata="m")
+    command = [sys.executable, "-m", "truing", "drift", "--models", "--migrations", "--scratch-url", cluster.url()]
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as truing:
+        try:
+            deadline = time.monotonic() + 60
+            while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert _databases(cluster, truing.pid)
+            truing.terminate()
+            assert truing.wait(60) == 130
+        finally:
+            truing.kill()
+    assert _databases(cluster, truing.pid) == []
+
+
+def _databases(cluster, pid):
+    """The databases that a process has made."""
+    with psycopg.connect(cluster.dsn()) as connection:
+        rows = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [f"truing\\_{pid}\\_%"])
+        return rows.fetchall()
 
 
 def test_nobody_waits_for_ever_for_the_table_of_alembic(database, monkeypatch):

@@ -6,6 +6,7 @@ called, or when somebody asks for the list.
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
 from typing import Final, NoReturn
@@ -81,6 +82,8 @@ def main() -> NoReturn:
         # A name that the terminal's encoding cannot show must not end the command.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    # Whoever ends us politely (a CI that is cancelled) is no reason to leave databases on somebody's server.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(sys.argv[1:]))
 
 
