@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from alembic.config import Config
 from sqlalchemy import make_url
@@ -12,6 +14,7 @@ from truing.drift.comparing.tiers import tier
 from truing.drift.exchange import Server, environment, url_of
 from truing.drift.findings import finding, revisions
 from truing.drift.model import Aspect, Drift, Tier, Verdict
+from truing.drift.shelf import Shelf
 
 SERVER = Server(host="/run/s p", port=5433, user="postgres", dbname='a "b"')
 
@@ -137,6 +140,16 @@ def test_what_was_done_by_hand_before_its_revision_is_said_to_be(aspect, said):
     )
     assert said in finding(drift).message
     assert "stamp" in str(finding(drift).remedy)
+
+
+def test_what_nobody_has_found_for_long_is_forgotten(tmp_path):
+    shelf = Shelf(tmp_path)
+    for name in ("unused", "used"):
+        shelf.put(name, "x")
+        os.utime(tmp_path / f"{name}.json", (0, 0))
+    assert shelf.get("used", str) == "x"
+    shelf.put("new", "x")
+    assert [shelf.get(name, str) for name in ("unused", "used", "new")] == [None, "x", "x"]
 
 
 def test_a_default_that_is_to_be_declared_is_the_default():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
+
+_KEPT_S: Final = 60 * 24 * 3600
 
 _Kept = TypeVar("_Kept")
 
@@ -22,10 +25,14 @@ class Shelf:
 
     def get(self, key: str, kind: type[_Kept]) -> _Kept | None:
         """Find what was kept; None where there is nothing."""
+        file = self.folder / f"{key}.json"
         try:
-            return msgspec.json.decode((self.folder / f"{key}.json").read_bytes(), type=kind)
+            found = msgspec.json.decode(file.read_bytes(), type=kind)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
+        with suppress(OSError):
+            os.utime(file)
+        return found
 
     def put(self, key: str, value: object) -> None:
         """Keep something. A shelf that cannot be written is none, and no reason to fail."""
@@ -36,3 +43,12 @@ class Shelf:
             new.write_bytes(msgspec.json.encode(value))
             # Whoever reads meanwhile sees the old entry or the new one.
             new.replace(self.folder / f"{key}.json")
+            self._forget()
+
+    def _forget(self) -> None:
+        """Take away what nobody has put or found for long: most keys never come again."""
+        oldest = time.time() - _KEPT_S
+        for file in (*self.folder.glob("*.json"), *self.folder.glob("*.new")):
+            with suppress(OSError):
+                if file.stat().st_mtime < oldest:
+                    file.unlink()
