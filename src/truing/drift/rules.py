@@ -128,7 +128,7 @@ op.create_table("orders", sa.Column("total", sa.Numeric(12, 2)))
         """
 Finds where the sides contradict each other, and none of them is in the majority.
 --
-Nobody can tell what is meant, so no fix can be proposed.
+Nobody can tell what is meant. A fix that is offered takes the models at their word.
 --
 # the models say varchar(20), the migrations varchar(30), the live database text
 --
