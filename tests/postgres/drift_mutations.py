@@ -575,6 +575,12 @@ PROGRAM = [
     ("CREATE DOMAIN app.more AS text", "type", "app.more", ""),
     ("ALTER TYPE app.pair ADD ATTRIBUTE c date", "column", "app.pair.c", ""),
     ("ALTER TYPE app.pair ALTER ATTRIBUTE b TYPE varchar(5)", "column", "app.pair.b", "type"),
+    (
+        "ALTER TYPE app.pair DROP ATTRIBUTE a; ALTER TYPE app.pair ADD ATTRIBUTE a integer",
+        "type",
+        "app.pair",
+        "order of attributes",
+    ),
     ("DROP TYPE app.pair", "type", "app.pair", ""),
     (
         "DROP TYPE app.span; CREATE TYPE app.span AS RANGE (subtype = float8, subtype_diff = float8mi)",

@@ -69,7 +69,6 @@ _PASSED_OVER_OF: Final[dict[type[CatalogValue], frozenset[str]]] = {
     Index: frozenset({"constraint"}),
 }
 _OF_USE: Final = frozenset({"valid", "ready", "live"})
-"""What an index is not after it could not be built."""
 _SNAPSHOT_PASSED_OVER: Final = frozenset({"version", "database", "left_out", "unread"})
 _NOTHING: Final = (frozenset[str](), frozenset[str]())
 
@@ -200,13 +199,14 @@ class _Comparison:
                 yield from self.family(before, after, min(a, b, key=printed_name))
             elif before != after:
                 texts = _both(before, after)
-                if isinstance(a, Index) and a.unique and field in _OF_USE:
-                    # What it does not cover may be in the table twice.
+                if isinstance(a, Index) and a.unique and field in _OF_USE:  # what it lacks may be there twice
                     texts = (f"UNIQUE: {texts[0]}", f"UNIQUE: {texts[1]}")
                 yield Difference(word, name, field.replace("_", " "), *texts)
         yield from self._privileges(a, b, word, name)
         if isinstance(a, Table) and isinstance(b, Table) and self._not_nulls:
             yield from self._unproved(a, b)
+        if isinstance(a, UserType) and isinstance(b, UserType):
+            yield from _in_order(a, b, name)
 
     def _privileges(self, a: CatalogValue, b: CatalogValue, word: str, name: str) -> Iterator[Difference]:
         if "grants" not in a.__struct_fields__ or "privileges" in self._ignore:
@@ -309,9 +309,16 @@ def _passed_over(a: CatalogValue, b: CatalogValue) -> frozenset[str]:
     if isinstance(a, Index) and isinstance(b, Index) and _said_by_constraint(a, b):
         passed_over |= {"definition"}
     if isinstance(a, Column) and isinstance(b, Column) and a.type != b.type:
-        # A type brings its storage along.
-        passed_over |= {"storage"}
+        passed_over |= {"storage"}  # a type brings its own
     return passed_over
+
+
+def _in_order(a: UserType, b: UserType, name: str) -> Iterator[Difference]:
+    """Compare the order of a composite type's attributes: its values are written without their names."""
+    both = {each.name for each in a.columns} & {each.name for each in b.columns}
+    before, after = ([ident(each.name) for each in side.columns if each.name in both] for side in (a, b))
+    if before != after:
+        yield Difference("type", name, "order of attributes", ", ".join(before), ", ".join(after))
 
 
 # -- words -------------------------------------------------------------------------------------------------------------

@@ -71,6 +71,7 @@ _KIND: Final = {
 }
 
 
+_STORED: Final = re.compile(r" WITH \([^()]*\)")
 _KEY: Final = re.compile(r"(PRIMARY KEY|UNIQUE|UNIQUE NULLS NOT DISTINCT) \((.+?)\)(.*)", re.DOTALL)
 
 
@@ -94,7 +95,11 @@ def tier(difference: Difference) -> Tier:
     if kind == "column" and attribute == "default" and None in (difference.before, difference.after):
         # Who counts on it writes rows without the column.
         return Tier.BREAKS_WRITES
-    unique = any(text.startswith(("CREATE UNIQUE INDEX", "UNIQUE")) for text in said)
+    # How full its pages are is no matter of what an index lets in.
+    unique = (
+        any(text.startswith(("CREATE UNIQUE INDEX", "UNIQUE")) for text in said)
+        and len({_STORED.sub("", text) for text in said}) > 1
+    )
     if kind == "index" and (unique or attribute in {"unique", "nulls not distinct"}):
         return Tier.WEAKER_INTEGRITY
     if kind == "constraint" and attribute == "definition" and _columns(said[0]) == _columns(said[1]) is not None:
