@@ -99,8 +99,8 @@ def _run(name: Name, invocation: Invocation, subject: Subject) -> Done:
         explained = explain(error)
         if explained is None or invocation.verbose:
             raise
-        # A cell is one line; what PostgreSQL says of a connection is several.
-        message, advice = (" ".join(text.split()) for text in (explained.message, explained.advice or ""))
+        # A cell is one line; libpq goes on in a second one. Any other break may be part of a name.
+        message, advice = (text.replace("\n\t", " ") for text in (explained.message, explained.advice or ""))
         invocation.say(f"No answer from {name}: {message}")
         why = f"{message} ({advice})" if advice else message
         return Done(name=name, failed=why, seconds=time.monotonic() - start)
