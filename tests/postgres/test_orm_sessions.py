@@ -106,6 +106,7 @@ def joined(base, child):
 
 
 PASSIVE = ", passive_deletes=True"
+OWN_KEY = 'Mapped[uuid.UUID] = mapped_column(ForeignKey("parents.id", ondelete="CASCADE"), index=True)'
 CASCADE = ', ondelete="CASCADE"'
 SET_NULL = ', ondelete="SET NULL"'
 OWNED = 'cascade="all, delete-orphan"'
@@ -134,6 +135,32 @@ DELETES = {
         [("joined-child-without-cascade", "Kid"), LEFT],
     ),
     "a kid's second row that goes along": (joined(base=True, child=CASCADE), None, []),
+    "a tree of which all goes at once": (
+        family(
+            PASSIVE,
+            below={
+                "attribute": """above_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("kids.id"), index=True)
+            under: Mapped[list["Kid"]] = relationship(back_populates="above")
+            above: Mapped[Optional["Kid"]] = relationship(back_populates="under", remote_side="Kid.id")""",
+                "classes": "",
+                "made": "under=[Kid(parent_id=ONE)]",
+            },
+            gone="('Kid',)",
+        )
+        .replace("Parent(kids", "Parent(id=ONE, kids")
+        .replace("made =", "ONE = uuid.uuid4()\n        made ="),
+        None,
+        [],
+    ),
+    "toys that go by a cascade of their own": (
+        family(PASSIVE, below=toys(OWNED, ""), gone="('Toy',)")
+        .replace("kid_id: Mapped", f"parent_id: {OWN_KEY}\n            kid_id: Mapped")
+        .replace("Toy()", "Toy(parent_id=ONE)")
+        .replace("Parent(kids", "Parent(id=ONE, kids")
+        .replace("made =", "ONE = uuid.uuid4()\n        made ="),
+        None,
+        [],
+    ),
     "links that are only written": (
         f"""
         class Parent(Base):

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy.orm import Mapper
 
 from truing.orm.context import Context
-from truing.orm.subjects import MappedRelationship
+from truing.orm.subjects import MappedRelationship, MappedTable
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -36,18 +36,36 @@ def gaps(context: Context, relationship: MappedRelationship) -> Iterator[Gap]:
         context: with the database's foreign keys.
         relationship: from the parent to the children, over a foreign key that is ON DELETE CASCADE.
     """
-    return _below(context, relationship, {relationship})
+    return _below(context, relationship, _Way(root=relationship.referenced, seen={relationship}))
 
 
-def _below(context: Context, relationship: MappedRelationship, seen: set[MappedRelationship]) -> Iterator[Gap]:
+class _Way(msgspec.Struct):
+    """From which table the cascades begin, and along which relationships they were followed."""
+
+    root: MappedTable | None
+    seen: set[MappedRelationship]
+
+    def goes_as_well(self, context: Context, table: MappedTable | None) -> bool:
+        """Tell whether the rows of a table go by a cascade of their own, before anything is checked."""
+        if self.root is None or table is None:
+            return False
+        reached, left = {self.root.name}, [self.root.name]
+        while left:
+            new = context.cascading.get(left.pop(), frozenset()) - reached
+            reached |= new
+            left += new
+        return table.name in reached
+
+
+def _below(context: Context, relationship: MappedRelationship, way: _Way) -> Iterator[Gap]:
     """Look at the children, and along what they own; at each relationship once, however many ways lead there."""
     child = relationship.relationship.mapper
     classes = dict.fromkeys((*child.iterate_to_root(), *child.self_and_descendants))
     yield from _rows(context, relationship, [each for each in classes if not each.concrete])
     for each in context.relationships_of[child.base_mapper]:
-        if each.relationship.parent in classes and each not in seen:
-            seen.add(each)
-            yield from _along(context, each, seen)
+        if each.relationship.parent in classes and each not in way.seen:
+            way.seen.add(each)
+            yield from _along(context, each, way)
 
 
 def _rows(context: Context, relationship: MappedRelationship, classes: list[Mapper[Any]]) -> Iterator[Gap]:
@@ -68,7 +86,7 @@ def _rows(context: Context, relationship: MappedRelationship, classes: list[Mapp
             yield Gap(f"it refuses ({names} is not ON DELETE CASCADE)" if keys else f"it leaves {table}", bool(keys))
 
 
-def _along(context: Context, one: MappedRelationship, seen: set[MappedRelationship]) -> Iterator[Gap]:
+def _along(context: Context, one: MappedRelationship, way: _Way) -> Iterator[Gap]:
     """Follow a relationship of the deleted children."""
     key, action = one.key, one.key.on_delete if one.key else None
     deletes = one.deletes or any("delete" in twin.cascade for twin in one.twins)
@@ -76,13 +94,15 @@ def _along(context: Context, one: MappedRelationship, seen: set[MappedRelationsh
         if one.deletes:
             yield Gap(f"it leaves {one.label}, which only the session deletes")
     elif action in ("NO ACTION", "RESTRICT") and key is not None:
-        # What the session refuses as well is no difference.
+        # What the session refuses as well is no difference, nor are rows that are gone when the key is checked.
+        if way.goes_as_well(context, one.referring):
+            return
         if one.passive != "all" and (deletes or one.is_many_to_many or not context.refuses_null(one)):
             yield Gap(f"it refuses where there are {one.label} ({key.name} is ON DELETE {action})", refused=True)
     elif one.is_many_to_many or deletes:
         if action != "CASCADE":
             yield Gap(f"it leaves {one.label}", reported=key is not None)
         elif one.is_one_to_many:
-            yield from _below(context, one, seen)
+            yield from _below(context, one, way)
     elif not one.passive and action != "SET NULL":
         yield Gap(f"it does not empty the key of {one.label}", reported=True)

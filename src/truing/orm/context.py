@@ -155,6 +155,16 @@ class Context:
         return required_cycles(self.types, self.foreign_keys)
 
     @cached_property
+    def cascading(self) -> Mapping[QualifiedName, frozenset[QualifiedName]]:
+        """The tables whose rows go with those of a table, directly."""
+        keys = [(each.name, key) for each in self.snapshot.tables for key in each.foreign_keys if key.references]
+        found: defaultdict[QualifiedName, set[QualifiedName]] = defaultdict(set)
+        for name, key in keys:
+            if key.references and key.on_delete == "CASCADE" and key.enforced:
+                found[key.references].add(name)
+        return {name: frozenset(each) for name, each in found.items()}
+
+    @cached_property
     def flush_cycles(self) -> tuple[tuple[LiveForeignKey, ...], ...]:
         """The circles of relationships that one flush cannot write."""
         return flush_cycles(self.types, self.foreign_keys)

@@ -74,8 +74,8 @@ def passive_deletes_without_cascade(subject: MappedRelationship, context: Contex
 
     ## What is fine
     `passive_deletes="all"` says that the session shall do nothing at all, so that the database refuses the delete:
-    that is a decision, and nothing is said about it. A foreign key that a trigger looks after cannot be told from one
-    that nobody does.
+    that is a decision, and nothing is said about it. Nor is there of rows that go by a cascade of their own, such as
+    all of a tenant's. A foreign key that a trigger looks after cannot be told from one that nobody does.
     """
     for gap in _of_children(subject, context):
         yield Problem(
