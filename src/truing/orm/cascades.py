@@ -5,7 +5,7 @@ A relationship to the children goes in, with the database's own cascades around 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -60,23 +60,28 @@ class _Way(msgspec.Struct):
 def _below(context: Context, relationship: MappedRelationship, way: _Way) -> Iterator[Gap]:
     """Look at the children, and along what they own; at each relationship once, however many ways lead there."""
     child = relationship.relationship.mapper
-    classes = dict.fromkeys((*child.iterate_to_root(), *child.self_and_descendants))
-    yield from _rows(context, relationship, [each for each in classes if not each.concrete])
+    above = list(child.iterate_to_root())
+    base = next((each for each in above if each.concrete), above[-1])
+    # A concrete class shares no row with the one that it inherits from.
+    below = [each for each in child.self_and_descendants if each is child or not each.concrete]
+    classes = dict.fromkeys((*above[: above.index(base) + 1], *below))
+    yield from _rows(context, relationship, base, classes)
     for each in context.relationships_of[child.base_mapper]:
         if each.relationship.parent in classes and each not in way.seen:
             way.seen.add(each)
             yield from _along(context, each, way)
 
 
-def _rows(context: Context, relationship: MappedRelationship, classes: list[Mapper[Any]]) -> Iterator[Gap]:
+def _rows(
+    context: Context, relationship: MappedRelationship, base: Mapper[Any], classes: Iterable[Mapper[Any]]
+) -> Iterator[Gap]:
     """A row of joined-table inheritance is several, and a cascade begins at one of them."""
-    base = relationship.relationship.mapper.base_mapper.local_table
-    first = relationship.referring
-    if first is None or first.table is not base:
+    first, own = relationship.referring, context.tables.get(base.local_table)  # type: ignore[call-overload]
+    if first is None or first is not own:
         where = first.name.sql if first else "one of their tables"
-        yield Gap(f"it deletes their rows in {where} and leaves those in {base}")
+        yield Gap(f"it deletes their rows in {where} and leaves those in {own.name.sql if own else 'others'}")
         return
-    for table in dict.fromkeys(each.local_table for each in classes if each.local_table is not base):
+    for table in dict.fromkeys(each.local_table for each in classes if each.local_table is not base.local_table):
         mapped = context.tables.get(table)  # type: ignore[call-overload]
         live = mapped.live if mapped else None
         primary = {str(column.name) for column in table.primary_key}
