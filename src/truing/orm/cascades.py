@@ -19,7 +19,7 @@ class Gap(msgspec.Struct, frozen=True):
     """Something that only the session does.
 
     Attributes:
-        told: what the database does instead, as the end of a sentence about the children.
+        told: what the database does instead, as the end of a sentence about it.
         refused: whether it refuses the delete, rather than leaving something behind.
         reported: whether a rule says it of a relationship of the children already.
     """
@@ -79,7 +79,7 @@ def _rows(
     first, own = relationship.referring, context.tables.get(base.local_table)  # type: ignore[call-overload]
     if first is None or first is not own:
         where = first.name.sql if first else "one of their tables"
-        yield Gap(f"it deletes their rows in {where} and leaves those in {own.name.sql if own else 'others'}")
+        yield Gap(f"deletes their rows in {where} and leaves those in {own.name.sql if own else 'others'}")
         return
     for table in dict.fromkeys(each.local_table for each in classes if each.local_table is not base.local_table):
         mapped = context.tables.get(table)  # type: ignore[call-overload]
@@ -88,7 +88,7 @@ def _rows(
         keys = [key for key in live.foreign_keys if set(key.columns) == primary] if live else []
         if not any(key.on_delete == "CASCADE" for key in keys):
             names = ", ".join(key.name for key in keys)
-            yield Gap(f"it refuses ({names} is not ON DELETE CASCADE)" if keys else f"it leaves {table}", bool(keys))
+            yield Gap(f"refuses ({names} is not ON DELETE CASCADE)" if keys else f"leaves {table}", bool(keys))
 
 
 def _along(context: Context, one: MappedRelationship, way: _Way) -> Iterator[Gap]:
@@ -97,17 +97,17 @@ def _along(context: Context, one: MappedRelationship, way: _Way) -> Iterator[Gap
     deletes = one.deletes or any("delete" in twin.cascade for twin in one.twins)
     if not one.is_one_to_many and not one.is_many_to_many:
         if one.deletes:
-            yield Gap(f"it leaves {one.label}, which only the session deletes")
+            yield Gap(f"leaves {one.label}, which only the session deletes")
     elif action in ("NO ACTION", "RESTRICT") and key is not None:
         # What the session refuses as well is no difference, nor are rows that are gone when the key is checked.
         if way.goes_as_well(context, one.referring):
             return
         if one.passive != "all" and (deletes or one.is_many_to_many or not context.refuses_null(one)):
-            yield Gap(f"it refuses where there are {one.label} ({key.name} is ON DELETE {action})", refused=True)
+            yield Gap(f"refuses where there are {one.label} ({key.name} is ON DELETE {action})", refused=True)
     elif one.is_many_to_many or deletes:
         if action != "CASCADE":
-            yield Gap(f"it leaves {one.label}", reported=key is not None)
+            yield Gap(f"leaves {one.label}", reported=key is not None)
         elif one.is_one_to_many:
             yield from _below(context, one, way)
     elif not one.passive and action != "SET NULL":
-        yield Gap(f"it does not empty the key of {one.label}", reported=True)
+        yield Gap(f"does not empty the key of {one.label}", reported=True)

@@ -79,7 +79,8 @@ def passive_deletes_without_cascade(subject: MappedRelationship, context: Contex
     """
     for gap in _of_children(subject, context):
         yield Problem(
-            f"deleting {subject.a_parent} leaves {subject.label} that are not loaded to the database, and {gap.told}.",
+            f"deleting {subject.a_parent} leaves what is not loaded of {subject.label} to the database, which"
+            f" {gap.told}.",
             remedy=f"{subject.relationship.key} = relationship(...) without passive_deletes, or ON DELETE CASCADE also"
             " further down",
             severity=None if gap.refused else Severity.WARNING,
