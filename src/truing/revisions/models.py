@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import MetaData, Table
 from sqlalchemy.exc import SADeprecationWarning, SAWarning
 from sqlalchemy.orm import Mapper, registry
-from sqlalchemy.orm.exc import UnmappedClassError
 from sqlalchemy.orm.mapper import _all_registries
 
 from truing.errors import ProjectError
@@ -64,18 +63,19 @@ def mappers_of(metadatas: Iterable[MetaData]) -> tuple[Mapper[Any], ...]:
                 f"The models cannot be configured: {failure(error).sentence}",
                 hint="The application fails in the same way at its first query.",
             ) from error
-        found += [one for one in each.mappers if any(_belongs(table, wanted) for table in one.tables)]
+        found += [one for one in mapped_in(each) if any(_belongs(table, wanted) for table in one.tables)]
     return tuple(sorted(found, key=_depth))
 
 
 def _is_about(asked: registry, wanted: set[int]) -> bool:
     if id(asked.metadata) in wanted:
         return True
-    try:
-        return any(_belongs(table, wanted) for mapper in asked.mappers for table in mapper.tables)
-    except UnmappedClassError:
-        # An abstract concrete base is mapped when its registry is configured, which is not ours to do here.
-        return False
+    return any(_belongs(table, wanted) for mapper in mapped_in(asked) for table in mapper.tables)
+
+
+def mapped_in(asked: registry) -> list[Mapper[Any]]:
+    """Give the mappers there are; classes that are mapped later, or never, have none (``DeferredReflection``)."""
+    return [manager.mapper for manager in list(asked._managers) if manager.is_mapped]  # noqa: SLF001 - `mappers` would raise
 
 
 def _belongs(table: object, wanted: set[int]) -> bool:

@@ -30,6 +30,7 @@ from truing.finding import Location
 from truing.names import ident
 from truing.revisions.failure import one_line
 from truing.revisions.metadata import load_metadata
+from truing.revisions.models import mapped_in
 
 _FUNCTION: Final = re.compile(r"^(\s*CREATE)\s+((?:FUNCTION|PROCEDURE)\s)", re.IGNORECASE)
 _FUNCTION_THERE: Final = "42723"
@@ -277,7 +278,7 @@ def places(
     for registry in _all_registries():
         if id(registry.metadata) not in known:
             continue
-        for mapper in registry.mappers:
+        for mapper in mapped_in(registry):
             table = mapper.local_table
             if isinstance(table, Table):
                 schema = translate.get(table.schema, table.schema)

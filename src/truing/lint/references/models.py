@@ -20,6 +20,7 @@ from truing.errors import ProjectError
 from truing.finding import Location
 from truing.lint.facts import Fact, Facts, Scope, Suppressor, TableReference, printed
 from truing.names import ident
+from truing.revisions.models import mapped_in
 from truing.sql.comments import python_suppressions
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _mappers(metadata: MetaData) -> list[Mapper[Any]]:
             each.configure(cascade=True)
         except SQLAlchemyError as error:
             raise ProjectError(f"The models cannot be configured: {error}") from error
-        found.update(dict.fromkeys(sorted(each.mappers, key=lambda mapper: mapper.class_.__qualname__)))
+        found.update(dict.fromkeys(sorted(mapped_in(each), key=lambda mapper: mapper.class_.__qualname__)))
     return list(found)
 
 
