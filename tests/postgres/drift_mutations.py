@@ -610,6 +610,20 @@ PROGRAM = [
     ("ALTER FOREIGN TABLE app.ft OPTIONS (ADD a 'b')", "table", "app.ft", "options"),
     ("ALTER SERVER s OPTIONS (ADD host 'b')", "foreign server", "s", "definition"),
     ("CREATE SERVER s2 FOREIGN DATA WRAPPER w", "foreign server", "s2", ""),
+    ("CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (password 'x')", "user mapping", "postgres on s", ""),
+    (
+        "ALTER FUNCTION app.plus DEPENDS ON EXTENSION citext",
+        "dependency on an extension",
+        "app.plus(integer,integer)",
+        "",
+    ),
+    (
+        "ALTER TRIGGER t_touch ON app.t DEPENDS ON EXTENSION citext",
+        "dependency on an extension",
+        "t_touch on app.t",
+        "",
+    ),
+    ("ALTER INDEX app.t_part DEPENDS ON EXTENSION citext", "dependency on an extension", "index app.t_part", ""),
     ("CREATE USER MAPPING FOR PUBLIC SERVER s", "user mapping", "PUBLIC on s", ""),
     ("CREATE COLLATION app.more (locale = 'POSIX')", "collation", "app.more", ""),
     ("DROP COLLATION app.plain", "collation", "app.plain", ""),
@@ -635,6 +649,11 @@ PROGRAM = [
 # What PostgreSQL and the extension citext brought. On functions of citext, for their names are printed in full.
 PUBLICS = "privileges of public"
 BROUGHT = [
+    ("ALTER FUNCTION pg_read_file(text) OWNER TO pg_monitor", "function", "pg_catalog.pg_read_file(text)", "owner"),
+    ("ALTER LANGUAGE plpgsql OWNER TO pg_monitor", "language", "plpgsql", "owner"),
+    ("ALTER TYPE int4 OWNER TO pg_monitor", "type", "pg_catalog.int4", "owner"),
+    ("ALTER SCHEMA information_schema OWNER TO pg_monitor", "schema", "information_schema", "owner"),
+    ("ALTER VIEW information_schema.tables OWNER TO pg_monitor", "view", "information_schema.tables", "owner"),
     (
         "REVOKE EXECUTE ON FUNCTION pg_sleep(float8) FROM PUBLIC",
         "function",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from truing.catalog.diff import compare
+from truing.catalog.objects import UNSEEN
 from truing.catalog.read import read_snapshot
 
 STATEMENTS = {
@@ -69,6 +71,62 @@ def test_a_comment_on_the_database_is_read_unless_initdb_made_it(database, clust
     database.execute(f"COMMENT ON DATABASE {database.name} IS 'ours'")
     assert about(database.dsn) == ["comment 'ours'"]
     assert about(cluster.url("postgres")) == [""]
+
+
+def of_kind(connection, kind):
+    return {each.name: each.definition for each in read_snapshot(connection).others if each.kind == kind}
+
+
+def test_of_the_options_of_a_user_mapping_the_names_are_read_by_those_who_may(database):
+    role = database.role()
+    database.execute(
+        f"""CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;
+        CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS ("user" 'u', password 'hunter2', "A b" 'x=y');
+        CREATE USER MAPPING FOR {role} SERVER s; CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (password 'x')"""
+    )
+    all_of_it = of_kind(database.connect(), "user mapping")
+    assert all_of_it == {
+        "PUBLIC on s": 'OPTIONS ("A b", "user", password)',
+        "postgres on s": "OPTIONS (password)",
+        f"{role} on s": "without options",
+    }
+    with psycopg.connect(database.url_as(role), autocommit=True) as connection:
+        assert set(of_kind(connection, "user mapping").values()) == {UNSEEN}
+        # What cannot be seen is no difference.
+        unseen = read_snapshot(connection)
+    assert [each for each in compare(read_snapshot(database.connect()), unseen) if each.kind == "user mapping"] == []
+    database.execute(f"GRANT USAGE ON FOREIGN SERVER s TO {role}")
+    with psycopg.connect(database.url_as(role), autocommit=True) as connection:
+        assert of_kind(connection, "user mapping") == {
+            **dict.fromkeys(all_of_it, UNSEEN),
+            f"{role} on s": "without options",
+        }
+    before = read_snapshot(database.connect())
+    database.execute("ALTER USER MAPPING FOR PUBLIC SERVER s OPTIONS (DROP password)")
+    (difference,) = compare(before, read_snapshot(database.connect()))
+    assert (difference.name, difference.after) == ("PUBLIC on s", 'OPTIONS ("A b", "user")')
+
+
+def test_what_an_operator_orders_by_is_read(database):
+    connection, found = database.connect(), []
+    for purpose in ("FOR SEARCH", "FOR ORDER BY pg_catalog.float_ops"):
+        with connection.transaction(force_rollback=True):
+            connection.execute("CREATE OPERATOR FAMILY public.f USING gist")
+            operator = "-|-" if purpose == "FOR SEARCH" else "<->"
+            kind = "anyrange, anyrange" if purpose == "FOR SEARCH" else "point, point"
+            connection.execute(
+                f"ALTER OPERATOR FAMILY public.f USING gist ADD OPERATOR 15 {operator} ({kind}) {purpose}"
+            )
+            found += of_kind(connection, "operator family").values()
+    assert found == [
+        "OPERATOR 15 -|-(anyrange,anyrange)",
+        "OPERATOR 15 <->(point,point) FOR ORDER BY pg_catalog.float_ops",
+    ]
+
+
+def test_large_objects_are_data(database):
+    database.execute("SELECT lo_create(0)")
+    assert read_snapshot(database.connect()).unread == ()
 
 
 def test_what_has_no_reader_is_counted(database):

@@ -6,9 +6,12 @@ import msgspec
 import pytest
 
 from truing.catalog.diff import compare
-from truing.catalog.model import PUBLIC, Brought, Extension, Grant, Snapshot
+from truing.catalog.model import PUBLIC, Brought, DatabaseObject, Extension, Grant, Snapshot
+from truing.catalog.objects import UNSEEN
 from truing.drift.comparing.brought import left_out, untold, without
+from truing.drift.comparing.scope import aside, managed
 from truing.drift.fixing.granting import granted
+from truing.patterns import table_patterns
 from truing.versions import PostgresVersion
 
 OLD, NEW = PostgresVersion(150018), PostgresVersion(180006)
@@ -157,3 +160,46 @@ def test_fixes_of_columns_and_of_grant_options() -> None:
         (column, None, f"REVOKE {what} FROM app"),
     ):
         assert granted(have, want) == (f"op.execute({line!r})",)
+
+
+def test_another_owner_of_what_initdb_made_is_said_unless_a_provider_gave_it_one() -> None:
+    live = database(msgspec.structs.replace(given(), owner="app", moved=True))
+    (difference,) = compare(database(), live)
+    assert (difference.attribute, difference.before, difference.after) == ("owner", None, "app")
+    assert compare(database(), live, ignore={"owner"}) == ()
+    assert reasons(live, database()) == {}
+    theirs = database(msgspec.structs.replace(given(), owner="supabase_storage_admin", moved=True))
+    places = untold(theirs, (database(),), (), came_nothing)
+    assert list(places.values()) == ["given to a role of Supabase"]
+    assert without(theirs, places).brought == ()
+
+
+def test_what_whoever_runs_the_server_says_is_named_where_it_is_unusual() -> None:
+    def live(*grants: Grant, comment: str = "x", version: str = "1") -> Snapshot:
+        one = DatabaseObject(kind="database", name="this database", owner="me", grants=grants)
+        extension = Extension(name="citext", schema="public", version=version, comment=comment)
+        return Snapshot(version=NEW, database="d", others=(one,), extensions=(extension,))
+
+    usual = tuple(Grant(grantee=PUBLIC, privilege=each) for each in ("CONNECT", "TEMPORARY"))
+    mine = Grant(grantee="me", privilege="CREATE")
+    built = live(*usual)
+    assert list(aside(live(*usual, mine), (built,))) == []
+    changed = live(mine, usual[1], Grant(grantee="a b", privilege="CONNECT"), comment="y")
+    assert [each.name for each in aside(changed, (built, built))] == [
+        'CONNECT to "a b"',
+        "no CONNECT to public",
+        "citext",
+        "citext",
+    ]
+    assert list(aside(live(*usual, comment="y", version="2"), (built,))) == []
+    kept, _ = managed(changed, table_patterns((), ("public",), source="unmanaged"), ())
+    assert (kept.others[0].owner, kept.others[0].grants) == ("", ())
+
+
+def test_options_that_cannot_be_seen_are_named() -> None:
+    mapping = DatabaseObject(kind="user mapping", name="PUBLIC on s", definition=UNSEEN)
+    snapshot = Snapshot(version=NEW, database="d", others=(mapping,))
+    _, out = managed(snapshot, table_patterns((), ("public",), source="unmanaged"), ())
+    assert [(each.reason, each.name) for each in out] == [
+        ("options of user mappings, which this role may not see", "PUBLIC on s")
+    ]  # fmt: skip

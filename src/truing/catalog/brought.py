@@ -7,7 +7,7 @@ extension; what has changed since does not, so that it can be compared.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -28,6 +28,7 @@ class _Row(msgspec.Struct, frozen=True):
     relation_name: str
     extension: str
     owner: str
+    moved: bool
     recorded: bool
     grants: tuple[Grant, ...]
     initial: tuple[Grant, ...]
@@ -59,13 +60,21 @@ def terms(grants: Iterable[Grant]) -> dict[str, Terms]:
     return {role: frozenset(what) for role, what in found.items()}
 
 
+def moved(a: Iterable[Brought], b: Iterable[Brought]) -> Iterator[tuple[str, str, str, str | None, str | None]]:
+    """Say who owns what initdb gave to its superuser, whose name is nobody's business: what a difference is made of."""
+    ours, theirs = ({(each.kind, each.name): each.owner for each in side if each.moved} for side in (a, b))
+    for key in ours.keys() | theirs.keys():
+        if ours.get(key) != theirs.get(key):
+            yield *key, "owner", ours.get(key), theirs.get(key)
+
+
 def _brought(row: _Row, wanted: Collection[str]) -> Brought | None:
     now, before = terms(row.grants), terms(row.initial)
     roles = {each for each in now.keys() | before.keys() if now.get(each) != before.get(each)}
     roles = {each for each in roles if not _explained(each, row, now, before)}
     if f"{row.kind} {row.name}" in wanted:
         roles = now.keys() | before.keys()
-    if not roles:
+    if not roles and not row.moved:
         return None
     return Brought(
         kind=row.kind,
@@ -75,6 +84,7 @@ def _brought(row: _Row, wanted: Collection[str]) -> Brought | None:
         owner=row.owner,
         grants=_of(row.grants, roles),
         initial=_of(row.initial, roles),
+        moved=row.moved,
     )
 
 

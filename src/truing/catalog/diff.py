@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from truing.catalog.brought import moved
 from truing.catalog.model import (
     Brought,
     CatalogValue,
@@ -38,7 +39,8 @@ from truing.catalog.model import (
     UserType,
     View,
 )
-from truing.catalog.renames import definition, printed_name, renamed, under_one_name
+from truing.catalog.objects import UNSEEN
+from truing.catalog.renames import definition, printed_name, renamed, said_by_constraint, under_one_name
 from truing.names import QualifiedName, ident
 
 _WORD: Final[dict[type[CatalogValue], str]] = {
@@ -67,6 +69,7 @@ _PASSED_OVER: Final = frozenset({"name", "arguments", "position", "grants", "not
 _PASSED_OVER_OF: Final[dict[type[CatalogValue], frozenset[str]]] = {
     Constraint: frozenset({"index"}),
     Index: frozenset({"constraint"}),
+    Extension: frozenset({"comment"}),  # from the server's files
 }
 _OF_USE: Final = frozenset({"valid", "ready", "live"})
 _SNAPSHOT_PASSED_OVER: Final = frozenset({"version", "database", "left_out", "unread"})
@@ -130,6 +133,7 @@ def compare(a: Snapshot, b: Snapshot, *, ignore: Collection[str] = ()) -> tuple[
         if family not in {*_SNAPSHOT_PASSED_OVER, "brought"}:
             found.update(comparison.family(getattr(a, family), getattr(b, family), None))
     found.update(comparison.brought(a.brought, b.brought))
+    found.update(Difference(*each) for each in moved(a.brought, b.brought) if "owner" not in ignore)
     return tuple(sorted(found, key=_order))
 
 
@@ -306,7 +310,7 @@ def _passed_over(a: CatalogValue, b: CatalogValue) -> frozenset[str]:
     passed_over = _PASSED_OVER | _PASSED_OVER_OF.get(type(a), frozenset())
     if definition(a) != definition(b):
         passed_over |= _BY_DEFINITION.get(type(a), frozenset())
-    if isinstance(a, Index) and isinstance(b, Index) and _said_by_constraint(a, b):
+    if UNSEEN in (definition(a), definition(b)) or said_by_constraint(a, b):
         passed_over |= {"definition"}
     if isinstance(a, Column) and isinstance(b, Column) and a.type != b.type:
         passed_over |= {"storage"}  # a type brings its own
@@ -391,9 +395,3 @@ def _order(difference: Difference) -> tuple[str, ...]:
     # The two sides are looked at in one order whichever is first, so that swapping them does not reorder.
     sides = sorted((difference.before or "", difference.after or ""))
     return (difference.name, difference.kind, difference.attribute, *sides)
-
-
-def _said_by_constraint(a: Index, b: Index) -> bool:
-    """Tell whether two indexes differ in what the definitions of their constraints say as well."""
-    key = [(each.columns, each.include, each.nulls_not_distinct) for each in (a, b)]
-    return bool(a.constraint and b.constraint) and key[0] != key[1]

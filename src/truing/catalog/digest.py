@@ -32,7 +32,11 @@ SHARED: Final = {
 
 VIEWS: Final = {
     "pg_roles": ("oid", "rolname"),
-    "pg_user_mappings": ("umid", "srvid", "srvname", "umuser", "usename"),
+    # Of the options, as a snapshot, no more than the names: some hold passwords.
+    "pg_user_mappings": (
+        *("umid", "srvid", "srvname", "umuser", "usename"),
+        "(SELECT array_agg(split_part(o.option, '=', 1)) FROM unnest(umoptions) AS o (option))",
+    ),
     # With what this session has: some of it changes how definitions are printed.
     "pg_settings": ("name", "setting"),
 }

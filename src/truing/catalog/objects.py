@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from truing.catalog.parts import CatalogValue, Column, Constraint, Grant
 from truing.names import QualifiedName
@@ -103,11 +103,20 @@ class UserType(CatalogValue, frozen=True):
 
 
 class Extension(CatalogValue, frozen=True):
-    """An installed extension."""
+    """An installed extension.
+
+    Attributes:
+        name: its name.
+        schema: where its members are.
+        version: its version.
+        comment: its comment, which is the one of the server's file if nobody has said otherwise. Never compared by
+            ``compare``.
+    """
 
     name: str
     schema: str
     version: str
+    comment: str | None = None
 
 
 class Schema(CatalogValue, frozen=True):
@@ -153,6 +162,10 @@ class Publication(CatalogValue, frozen=True):
     comment: str | None = None
 
 
+UNSEEN: Final = "options that this role may not see"
+"""The definition of a user mapping of somebody else; what it is cannot be compared."""
+
+
 class DatabaseObject(CatalogValue, frozen=True):
     """An object of a rarer kind, with its definition as one text.
 
@@ -184,6 +197,7 @@ class Brought(CatalogValue, frozen=True):
         owner: its owner.
         grants: what those may do who may do something else than they could.
         initial: what these could do when it came.
+        moved: whether it is PostgreSQL's own and has another owner than initdb gave it.
     """
 
     kind: str
@@ -193,6 +207,7 @@ class Brought(CatalogValue, frozen=True):
     owner: str = ""
     grants: tuple[Grant, ...] = ()
     initial: tuple[Grant, ...] = ()
+    moved: bool = False
 
 
 class Unread(CatalogValue, frozen=True):

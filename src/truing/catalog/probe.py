@@ -18,9 +18,10 @@ _READ: Final = frozenset(
     pg_foreign_data_wrapper pg_foreign_server pg_language pg_namespace pg_opclass pg_operator pg_opfamily pg_policy
     pg_proc pg_publication pg_publication_namespace pg_publication_rel pg_rewrite pg_statistic_ext pg_transform
     pg_trigger pg_ts_config pg_ts_dict pg_ts_parser pg_ts_template pg_type pg_user_mapping pg_amop pg_amproc
+    pg_largeobject_metadata
     """.split()  # noqa: SIM905 - one name per line would be a page
 )
-"""Catalogs whose rows a snapshot shows, on their own or within what they belong to."""
+"""Catalogs whose rows a snapshot shows, on their own or within what they belong to; large objects are data."""
 
 _FIRST_OF_USERS: Final = 16384  # FirstNormalObjectId; whatever initdb makes is below
 

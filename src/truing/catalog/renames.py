@@ -124,3 +124,11 @@ def _by(key: Callable[[CatalogValue], Hashable], values: Iterable[CatalogValue])
 
 def _name(value: Any) -> Any:
     return value.name
+
+
+def said_by_constraint(a: CatalogValue, b: CatalogValue) -> bool:
+    """Tell whether two indexes differ in what the definitions of their constraints say as well."""
+    if not isinstance(a, Index) or not isinstance(b, Index):
+        return False
+    key = [(each.columns, each.include, each.nulls_not_distinct) for each in (a, b)]
+    return bool(a.constraint and b.constraint) and key[0] != key[1]

@@ -37,6 +37,8 @@ _SETTINGS = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "quote_all_identifiers": "off",
+    # Compiling a query takes longer than any of them takes to run.
+    "jit": "off",
     "lock_timeout": str(LOCK_TIMEOUT_MS),
     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
 }

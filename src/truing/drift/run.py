@@ -33,7 +33,7 @@ from truing.drift.comparing.compare import Sides, compare_sides
 from truing.drift.comparing.equivalent import Judge
 from truing.drift.comparing.hiding import hide
 from truing.drift.comparing.platforms import PLATFORMS, prepared, without
-from truing.drift.comparing.scope import managed, names_of, version_tables
+from truing.drift.comparing.scope import aside, managed, names_of, version_tables
 from truing.drift.comparing.tenants import Group, grouped, of_groups, summary
 from truing.drift.exchange import Reply
 from truing.drift.model import Drift, LeftOut, Outcome
@@ -211,6 +211,7 @@ class _Run:
         built = {name: side for name, side in migrated.items() if side is not None}
         self._untold = brought.untold(sides.live, built.values(), self._workshop.lacking, self._came)
         left += brought.left_out(self._untold)
+        left += aside(self._live.snapshot, built.values()) if self._live is not None else ()
         told = {name: brought.without(side, self._untold) for name, side in {**built, "live": sides.live}.items()}
         return msgspec.structs.replace(sides, **told), left
 

@@ -1,5 +1,5 @@
 -- One row is one object of PostgreSQL itself or of an extension whose privileges are not, text for text, those that it
--- came with; or one of those that are asked for by name, whatever its privileges are. What initdb and CREATE EXTENSION granted is
+-- came with, or that initdb gave to another owner; or one of those that are asked for by name, whatever its privileges are. What initdb and CREATE EXTENSION granted is
 -- in pg_init_privs; an object without a row there came with the default, except for those of information_schema, which
 -- initdb makes after it has taken note.
 WITH member AS MATERIALIZED (
@@ -17,7 +17,7 @@ object AS (
         NULL::name AS attribute
     FROM pg_proc AS p
     LEFT JOIN pg_init_privs AS i ON i.objoid = p.oid AND i.classoid = 'pg_proc'::regclass AND i.objsubid = 0
-    WHERE p.proacl IS DISTINCT FROM i.initprivs OR %(wanted)s::text[] <> '{}'
+    WHERE p.proacl IS DISTINCT FROM i.initprivs OR p.oid < 16384 AND p.proowner <> 10 OR %(wanted)s::text[] <> '{}'
     UNION ALL
     SELECT
         CASE c.relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'view' ELSE 'table' END,
@@ -33,7 +33,7 @@ object AS (
     FROM pg_class AS c
     LEFT JOIN pg_init_privs AS i ON i.objoid = c.oid AND i.classoid = 'pg_class'::regclass AND i.objsubid = 0
     WHERE c.relkind IN ('r', 'v', 'm', 'S', 'f', 'p')
-        AND (c.relacl IS DISTINCT FROM i.initprivs OR %(wanted)s::text[] <> '{}')
+        AND (c.relacl IS DISTINCT FROM i.initprivs OR c.oid < 16384 AND c.relowner <> 10 OR %(wanted)s::text[] <> '{}')
     UNION ALL
     SELECT
         'column', 'pg_class'::regclass, c.oid, c.relnamespace, c.relname, '', c.relowner, a.attacl, i.initprivs, NULL,
@@ -41,7 +41,12 @@ object AS (
     FROM pg_attribute AS a
     JOIN pg_class AS c ON c.oid = a.attrelid
     LEFT JOIN pg_init_privs AS i ON i.objoid = c.oid AND i.classoid = 'pg_class'::regclass AND i.objsubid = a.attnum
-    WHERE NOT a.attisdropped AND (a.attacl IS NOT NULL OR i.initprivs IS NOT NULL)
+    WHERE NOT a.attisdropped
+        -- Of this column alone, so that few of many go into the joins.
+        AND (a.attacl IS NOT NULL OR (a.attrelid, a.attnum::integer) IN (
+            SELECT s.objoid, s.objsubid FROM pg_init_privs AS s
+            WHERE s.classoid = 'pg_class'::regclass AND s.objsubid <> 0
+        ))
         AND (a.attacl IS DISTINCT FROM i.initprivs OR %(wanted)s::text[] <> '{}')
     UNION ALL
     SELECT
@@ -49,7 +54,8 @@ object AS (
         NULL
     FROM pg_type AS t
     LEFT JOIN pg_init_privs AS i ON i.objoid = t.oid AND i.classoid = 'pg_type'::regclass AND i.objsubid = 0
-    WHERE t.typacl IS DISTINCT FROM i.initprivs OR %(wanted)s::text[] <> '{}'
+    WHERE t.typacl IS DISTINCT FROM i.initprivs OR t.oid < 16384 AND t.typtype <> 'c' AND t.typowner <> 10
+        OR %(wanted)s::text[] <> '{}'
     UNION ALL
     SELECT
         'schema', 'pg_namespace'::regclass, n.oid, NULL, n.nspname, '', n.nspowner, n.nspacl,
@@ -89,6 +95,8 @@ SELECT
         AS relation_name,
     coalesce(m.extension, '') AS extension,
     pg_get_userbyid(o.owner) AS owner,
+    -- BOOTSTRAP_SUPERUSERID, whatever its name is.
+    o.oid < 16384 AND o.owner <> 10 AND o.kind <> 'column' AS moved,
     o.recorded IS NOT NULL AS recorded,
     (
         SELECT coalesce(json_agg(json_build_object(
@@ -141,6 +149,7 @@ AND (
 )
 AND (
     o.acl IS DISTINCT FROM o.recorded
+    OR o.oid < 16384 AND o.owner <> 10 AND o.kind <> 'column'
     OR o.kind || ' ' || concat_ws('.', quote_ident(n.nspname), quote_ident(o.name), quote_ident(o.attribute))
         || o.arguments = ANY (%(wanted)s::text[])
 )

@@ -100,7 +100,11 @@ WITH object AS (
         (
             SELECT coalesce(string_agg(m.text, ', ' ORDER BY m.text COLLATE "C"), 'empty')
             FROM (
-                SELECT format('OPERATOR %%s %%s', o.amopstrategy, o.amopopr::regoperator)
+                SELECT format('OPERATOR %%s %%s%%s', o.amopstrategy, o.amopopr::regoperator, (
+                    SELECT format(' FOR ORDER BY %%I.%%I', sn.nspname, s.opfname)
+                    FROM pg_opfamily AS s JOIN pg_namespace AS sn ON sn.oid = s.opfnamespace
+                    WHERE s.oid = o.amopsortfamily
+                ))
                 FROM pg_amop AS o WHERE o.amopfamily = f.oid
                 UNION ALL
                 SELECT format('FUNCTION %%s %%s', p.amprocnum, p.amproc::regprocedure)
@@ -175,12 +179,33 @@ WITH object AS (
     JOIN pg_foreign_data_wrapper AS f ON f.oid = s.srvfdw
 
     UNION ALL
-    -- pg_user_mapping itself may not be read by everybody; its view shows nobody's options here.
+    -- pg_user_mapping itself may not be read by everybody; its view has NULL for the options of others, and for none.
     SELECT
         'user mapping', 'pg_foreign_server'::regclass, m.umid, NULL,
-        format('%%s on %%I', CASE WHEN m.umuser = 0 THEN 'PUBLIC' ELSE quote_ident(m.usename) END, m.srvname), 'present',
+        format('%%s on %%I', CASE WHEN m.umuser = 0 THEN 'PUBLIC' ELSE quote_ident(m.usename) END, m.srvname),
+        CASE
+            WHEN m.umoptions IS NOT NULL THEN (
+                SELECT 'OPTIONS (' || string_agg(o.name, ', ' ORDER BY o.name COLLATE "C") || ')'
+                FROM (SELECT quote_ident(split_part(unnest(m.umoptions), '=', 1))) AS o (name)
+            )
+            WHEN me.rolsuper OR CASE WHEN m.umuser = 0 THEN pg_has_role(s.srvowner, 'USAGE') ELSE m.usename = me.rolname
+                AND (pg_has_role(s.srvowner, 'USAGE') OR has_server_privilege(s.oid, 'USAGE')) END
+                THEN 'without options'
+            ELSE 'options that this role may not see'
+        END,
         NULL, NULL
     FROM pg_user_mappings AS m
+    JOIN pg_foreign_server AS s ON s.oid = m.srvid
+    JOIN pg_roles AS me ON me.rolname = current_user
+
+    UNION ALL
+    SELECT
+        'dependency on an extension', 'pg_extension'::regclass, 0::oid, NULL,
+        format('%%s %%s on %%I', i.type, i.identity, e.extname), format('DEPENDS ON EXTENSION %%I', e.extname), NULL, NULL
+    FROM pg_depend AS d
+    JOIN pg_extension AS e ON e.oid = d.refobjid
+    CROSS JOIN pg_identify_object(d.classid, d.objid, d.objsubid) AS i
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'x'
 
     UNION ALL
     SELECT
@@ -195,10 +220,12 @@ WITH object AS (
     SELECT
         'database', 'pg_database'::regclass, d.oid, NULL, 'this database',
         -- initdb comments on the database "postgres".
-        concat_ws(', ', 'connection limit ' || nullif(d.datconnlimit, -1), CASE WHEN NOT d.datallowconn
-            THEN 'closed' END, 'comment ' || quote_literal(nullif(
-                shobj_description(d.oid, 'pg_database'), 'default administrative connection database'))),
-        NULL, NULL
+        concat_ws(
+            ', ', 'connection limit ' || nullif(d.datconnlimit, -1), CASE WHEN NOT d.datallowconn THEN 'closed' END,
+            CASE WHEN d.datistemplate THEN 'template' END, 'comment ' || quote_literal(nullif(
+                shobj_description(d.oid, 'pg_database'), 'default administrative connection database'))
+        ),
+        d.datdba, coalesce(d.datacl, acldefault('d', d.datdba))
     FROM pg_database AS d
     WHERE d.datname = current_database()
 

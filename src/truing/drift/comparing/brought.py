@@ -18,7 +18,8 @@ from truing.drift.model import LeftOut
 from truing.names import ident
 
 Place = tuple[str, str, str]
-"""The kind and the name of something, and the role whose privileges on it are meant; empty for its owner."""
+"""The kind and the name of something, and the role whose privileges on it are meant; empty for its owner, and for who
+that is."""
 Came = Callable[[Collection[str]], tuple[Brought, ...]]
 """Tells what privileges objects have on the scratch server, by their kinds and names."""
 
@@ -91,8 +92,9 @@ def without(snapshot: Snapshot, places: Collection[Place]) -> Snapshot:
             tuple(one for one in given if (each.kind, each.name, _role(each, one.grantee)) not in places)
             for given in (each.grants, each.initial)
         )
-        if grants or initial:
-            kept.append(msgspec.structs.replace(each, grants=grants, initial=initial))
+        moved = each.moved and (each.kind, each.name, "") not in places
+        if grants or initial or moved:
+            kept.append(msgspec.structs.replace(each, grants=grants, initial=initial, moved=moved))
     return msgspec.structs.replace(snapshot, brought=tuple(kept))
 
 
@@ -104,9 +106,9 @@ def left_out(places: Mapping[Place, str]) -> Iterator[LeftOut]:
 
 def _places(snapshot: Snapshot) -> dict[Place, Brought]:
     return {
-        (each.kind, each.name, _role(each, grant.grantee)): each
+        (each.kind, each.name, role): each
         for each in snapshot.brought
-        for grant in (*each.grants, *each.initial)
+        for role in (*(_role(each, grant.grantee) for grant in (*each.grants, *each.initial)), *[""] * each.moved)
     }
 
 
@@ -134,6 +136,7 @@ def _of_provider(place: Place, value: Brought) -> str:
     added = [each for each in added if (each.privilege, each.grantable) not in given]
     if provider is not None and all(each.grantor == value.owner for each in added):
         return f"changed by {provider}"
+    role = role or (value.owner if value.moved else "")
     worker = next((title for pattern, title in _WORKERS.items() if fnmatchcase(role, pattern)), None)
     return f"given to a role of {worker}" if worker is not None else ""
 

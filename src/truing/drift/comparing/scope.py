@@ -7,18 +7,19 @@ attributes models can speak of, so that their silence is not taken for a wish.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from typing import Any, Final
 
 import msgspec
 
 from truing.catalog.diff import Difference
-from truing.catalog.model import CatalogValue, Snapshot, Table
+from truing.catalog.model import PUBLIC, CatalogValue, DatabaseObject, Snapshot, Table
+from truing.catalog.objects import UNSEEN
 from truing.catalog.parts import part_fields
 from truing.catalog.read import OWN_SCHEMA
 from truing.drift.model import LeftOut
-from truing.names import QualifiedName, is_own
+from truing.names import QualifiedName, ident, is_own
 from truing.patterns import TablePatterns
 
 _FAMILIES: Final = ("tables", "views", "sequences", "functions", "types")
@@ -29,6 +30,7 @@ MODEL_KINDS: Final = frozenset({"table", "column", "constraint", "index"})
 _NEVER_MODELS: Final = frozenset(
     {"extension", "schema", "database", "database setting", "publication", "published table"}
 )
+_OF_DATABASE: Final = "privileges on the database itself, which whoever makes it gives"
 _MIGRATIONS_OWN: Final = frozenset(
     {"row security", "force row security", "replica identity", "storage", "compression", "statistics", "clustered"}
     | {"target", "enabled", "triggers disabled"}
@@ -63,10 +65,38 @@ def managed(
                 rest.append(_without_own(value, out) if isinstance(value, Table) else value)
         kept[family] = tuple(rest)
     kept["schemas"] = tuple(each for each in snapshot.schemas if unmanaged.whole(each.name) is None)
+    kept["others"] = tuple(_of_whoever_made_it(each) for each in snapshot.others)
+    unseen = (each.name for each in snapshot.others if each.definition == UNSEEN)
+    out += (LeftOut("options of user mappings, which this role may not see", name) for name in unseen)
     members = snapshot.left_out.extension_members
     if members:
         out.append(LeftOut("members of extensions", ", ".join(each.name for each in snapshot.extensions)))
     return msgspec.structs.replace(snapshot, **kept), tuple(out)
+
+
+def _of_whoever_made_it(each: DatabaseObject) -> DatabaseObject:
+    """Leave out who owns the database and may connect to it: that is said before any migration runs."""
+    return msgspec.structs.replace(each, owner="", grants=()) if each.kind == "database" else each
+
+
+def aside(live: Snapshot, built: Iterable[Snapshot]) -> Iterator[LeftOut]:
+    """Name what differs, or may, and is for whoever runs the server to say.
+
+    Args:
+        live: the live database, all of it.
+        built: what the migrations build.
+    """
+    for each in (one for one in live.others if one.kind == "database"):
+        usual = {(PUBLIC, "CONNECT"), (PUBLIC, "TEMPORARY")}
+        said = {(one.grantee, one.privilege) for one in each.grants if one.grantee != each.owner}
+        for role, privilege in sorted(said - usual):
+            yield LeftOut(_OF_DATABASE, f"{privilege} to {ident(role)}")
+        for _, privilege in sorted(usual - said):
+            yield LeftOut(_OF_DATABASE, f"no {privilege} to {PUBLIC}")
+    comments = {(each.name, each.version): each.comment for each in live.extensions}
+    for extension in (one for side in built for one in side.extensions):
+        if comments.get((extension.name, extension.version), extension.comment) != extension.comment:
+            yield LeftOut("comments on extensions, which come from the files of a server", extension.name)
 
 
 def _without_own(table: Table, out: list[LeftOut]) -> Table:
