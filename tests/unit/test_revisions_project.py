@@ -198,6 +198,15 @@ def test_a_password_with_a_percent_sign_reaches_env_py(tmp_path: Path) -> None:
     assert discover(tmp_path, database_url=url).context_options()["version_table"] == url
 
 
+def test_what_stands_for_the_folder_is_that_of_each_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(".")
+    for name in ("one_of_two", "other_of_two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / f"models_of_{name}.py").write_text("")
+        make_project(folder, ONE, env=f"import models_of_{name}\n{ENV}").context_options()
+
+
 def test_env_py_is_imported_from_the_projects_folder_and_logging_survives(tmp_path: Path) -> None:
     ini = (
         f"[alembic]\nscript_location = migrations\nprepend_sys_path = .\npath_separator = os\nsqlalchemy.url = {URL}\n"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import tomllib
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
@@ -224,7 +225,12 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     def at_root(self) -> Iterator[None]:
         """Be in the project's folder for a while, as Alembic expects to be."""
         with chdir(self.root):
-            yield
+            # `prepend_sys_path = .` would go on to mean the folder in which Python saw it first.
+            sys.path_importer_cache.pop(".", None)
+            try:
+                yield
+            finally:
+                sys.path_importer_cache.pop(".", None)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
