@@ -82,7 +82,7 @@ def finding(drift: Drift) -> Finding:
         rule=RULES[drift.verdict],
         severity=drift.severity,
         subject=f"{drift.kind} {drift.name}{_tenants(drift)}",
-        message=f"{_sentence(drift)} [{drift.tier.value}]",
+        message=f"{_done(drift) if _beforehand(drift) else _sentence(drift)} [{drift.tier.value}]",
         location=drift.location,
         evidence=tuple(evidence),
         remedy=_remedy(drift),
@@ -162,8 +162,8 @@ def _sentence(drift: Drift) -> str:
     first = drift.aspects[0]
     if drift.verdict is Verdict.HIDDEN:
         return f"{what} is kept out of autogenerate by env.py, and the sides differ in it."
-    if _beforehand(drift) or not first.attribute:
-        return _done(drift, what, first) if _beforehand(drift) else _existence(drift, what, first)
+    if not first.attribute:
+        return _existence(drift, what, first)
     attributes = ", ".join(aspect.attribute for aspect in drift.aspects)
     if "name" in {aspect.attribute for aspect in drift.aspects}:
         return f"{what} is renamed: {_names(drift)}."
@@ -187,7 +187,8 @@ def _beforehand(drift: Drift) -> bool:
     return drift.verdict is Verdict.LIVE_EDITED and all(each.migrations == each.live for each in drift.aspects)
 
 
-def _done(drift: Drift, what: str, first: Aspect) -> str:
+def _done(drift: Drift) -> str:
+    what, first = f"{drift.kind} {drift.name}", drift.aspects[0]
     how = "there" if first.live is not None else "gone"
     how = ", ".join(each.attribute for each in drift.aspects) if first.attribute else how
     return f"A revision that is not applied yet has been done by hand in the live database: {what} ({how} already)."

@@ -7,7 +7,6 @@ to standard error.
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -20,6 +19,7 @@ from alembic.util import CommandError
 
 from truing.errors import TruingError
 from truing.finding import Finding, Location, Severity
+from truing.revisions.answering import answer_channel
 from truing.revisions.capture import Capture, patch_alembic
 from truing.revisions.environment import default_url, no_connections, run_environment
 from truing.revisions.failure import failure, one_line
@@ -29,11 +29,7 @@ from truing.revisions.record import UNRECORDABLE, RecordedRevision, Reply, Reque
 def main() -> None:
     """Answer one request."""
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
-    # Whatever prints from here on must not get into the reply.
-    answer = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    with open(os.devnull) as nothing:  # noqa: PTH123 - a descriptor is wanted, not a path
-        os.dup2(nothing.fileno(), 0)
+    answer = answer_channel()
     try:
         reply = _reply(request)
     except TruingError as error:

@@ -1,7 +1,7 @@
 -- One row is one object of PostgreSQL itself or of an extension whose privileges are not, text for text, those that it
--- came with, or that initdb gave to another owner; or one of those that are asked for by name, whatever its privileges are. What initdb and CREATE EXTENSION granted is
--- in pg_init_privs; an object without a row there came with the default, except for those of information_schema, which
--- initdb makes after it has taken note.
+-- came with, or that initdb gave to another owner; or one of those that are asked for by name, whatever its privileges
+-- are. What initdb and CREATE EXTENSION granted is in pg_init_privs; an object without a row there came with the
+-- default, except for those of information_schema, which initdb makes after it has taken note.
 WITH member AS MATERIALIZED (
     SELECT d.classid, d.objid, e.extname AS extension
     FROM pg_depend AS d

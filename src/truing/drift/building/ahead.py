@@ -1,8 +1,7 @@
 """Can the models be built while the migrations still run? Yes, with a guess of what the migrations will leave to them.
 
 In: what :func:`~truing.drift.building.builds.build_models` takes, but for what the migrations build. Out: the same as
-if it had been known, or nothing where the guess was wrong or
-anything went wrong: then whoever asked builds them afterwards.
+if it had been known, or nothing where the guess or anything else was wrong: whoever asked builds them afterwards then.
 """
 
 from __future__ import annotations

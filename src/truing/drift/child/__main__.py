@@ -26,6 +26,7 @@ from truing.drift.child.halfway import Pause, unfit
 from truing.drift.child.touched import Watch
 from truing.drift.exchange import Halfway, Reply, Request, configured
 from truing.errors import RevisionError, TruingError
+from truing.revisions.answering import answer_channel
 from truing.revisions.failure import failure
 
 
@@ -37,11 +38,7 @@ def main() -> None:
     gc.set_threshold(100_000, 50, 100)
     sys.addaudithook(_note)
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
-    # Whatever prints from here on must not get into the reply.
-    answer = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    with open(os.devnull) as nothing:  # noqa: PTH123 - a descriptor is wanted, not a path
-        os.dup2(nothing.fileno(), 0)
+    answer = answer_channel()
     try:
         reply = _reply(request)
     except TruingError as error:

@@ -31,6 +31,9 @@ def hide(
 ) -> tuple[tuple[Drift, ...], tuple[Drift, ...], tuple[str, ...]]:
     """Ask ``env.py`` about everything that drifts.
 
+    What the migrations build is theirs to say, autogenerate or not: where the live database has it otherwise, it was
+    edited by hand, and is not hidden.
+
     Args:
         drifts: from a comparison.
         snapshots: of the sides, to know what the names mean.
@@ -39,9 +42,6 @@ def hide(
         metadata: as in :class:`truing.drift.options.Options`.
         folder: likewise.
         default_schema: the schema that Alembic knows as None.
-
-    What the migrations build is theirs to say, autogenerate or not: where the live database has it otherwise, it was
-    edited by hand, and is not hidden.
 
     Returns:
         What is hidden, the rest, and the person's own files that decide it.
