@@ -204,7 +204,8 @@ def test_what_stands_for_the_folder_is_that_of_each_project(tmp_path: Path, monk
         folder = tmp_path / name
         folder.mkdir()
         (folder / f"models_of_{name}.py").write_text("")
-        make_project(folder, ONE, env=f"import models_of_{name}\n{ENV}").context_options()
+        options = make_project(folder, ONE, env=f"import models_of_{name}\n{ENV}").context_options()
+        assert options["version_table"] == "revisions"
 
 
 def test_env_py_is_imported_from_the_projects_folder_and_logging_survives(tmp_path: Path) -> None:
